@@ -1,0 +1,119 @@
+/* The host contract: all that stands between a core and the machine it runs on.
+ *
+ * A core never calls out. A host drives it by five calls, each core's under its own prefix
+ * (sp_server_input, sp_agent_input, ...):
+ *
+ *   sp_err   input(core, now, wall, in[], n, &taken)  deliver inputs; takes all of them or the first `taken`
+ *   void     expire(core, now, wall)                  a deadline has passed
+ *   sp_instant deadline(core)                         when to call expire next; SP_NEVER when idle
+ *   size_t   output(core, now, out[], n)              the next things to send; 0 when there is nothing
+ *   bool     event(core, ev)                          the next effect; false when there is none
+ *
+ * The loop: wait for input or the deadline; sample the clocks once; deliver at most N inputs; expire if
+ * due; drain output and event; re-arm. Buffers of an `sp_in` belong to the host and are borrowed until
+ * input returns; buffers of an `sp_out` belong to the core, valid until the next input or expire.
+ * Buffers of a block request are borrowed by the host until its completion was delivered. */
+#ifndef SP_BASE_HOST_H
+#define SP_BASE_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/err.h"
+#include "proto/base/time.h"
+
+/* An IP address and port. IPv4 stands in ip[0..3], the rest zero. */
+struct sp_addr {
+    uint8_t ip[16];
+    uint32_t scope; /* interface of a link-local IPv6 address, else 0 */
+    uint16_t port;
+    uint8_t family; /* 4, 6, or 0 for none */
+    uint8_t pad;    /* zero, so that addresses compare as bytes */
+};
+
+/* ---- input ---- */
+
+enum sp_in_kind {
+    SP_IN_DATAGRAM,      /* src, dst, data */
+    SP_IN_STREAM_OPEN,   /* id, src, dst: a peer connected; the core may answer with SP_OUT_STREAM_CLOSE */
+    SP_IN_STREAM_DATA,   /* id, data: the next bytes, in order */
+    SP_IN_STREAM_CREDIT, /* id, credit: the host can take so many more bytes for this stream */
+    SP_IN_STREAM_CLOSE,  /* id: the peer closed or reset; nothing more comes or goes */
+    SP_IN_CONTROL,       /* id, data: one whole request of a local, authorised operator */
+    SP_IN_LINK,          /* data: the host's addresses now, as an array of struct sp_addr */
+    SP_IN_BLK,           /* id, err: a block request has completed */
+};
+
+struct sp_in {
+    enum sp_in_kind kind;
+    sp_err err;
+    uint64_t id;
+    const uint8_t *data;
+    size_t len;
+    size_t credit;
+    struct sp_addr src; /* the peer */
+    struct sp_addr dst; /* our address that it reached; what replies come from */
+    uint16_t segment;   /* datagrams: 0, or several of this size each stand in data (GRO) */
+    uint8_t ecn;
+};
+
+/* ---- output ---- */
+
+enum sp_out_kind {
+    SP_OUT_DATAGRAM,     /* src, dst, data */
+    SP_OUT_STREAM_DATA,  /* id, data: never more than the stream's credit */
+    SP_OUT_STREAM_CLOSE, /* id: close after what was written before is out */
+    SP_OUT_STREAM_RESET, /* id: drop at once */
+    SP_OUT_CONTROL,      /* id, data: the whole reply to that request */
+};
+
+struct sp_out {
+    enum sp_out_kind kind;
+    uint64_t id;
+    const uint8_t *data;
+    size_t len;
+    struct sp_addr src; /* our address to send from; family 0: the host chooses */
+    struct sp_addr dst;
+    uint16_t segment; /* datagrams: 0, or send data as several of this size (GSO) */
+    uint8_t ecn;
+};
+
+/* ---- effects ---- */
+
+/* A block device: 4 KiB blocks, fixed capacity, asynchronous, completions in any order. A WRITE is
+ * durable once a FLUSH that was issued after its completion has completed. */
+#define SP_BLK_SIZE 4096
+
+enum sp_blk_op { SP_BLK_READ, SP_BLK_WRITE, SP_BLK_FLUSH };
+
+struct sp_blk_req {
+    uint64_t id;
+    enum sp_blk_op op;
+    uint64_t block; /* first block */
+    uint32_t count; /* blocks; 0 for FLUSH */
+    uint8_t *buf;   /* count * SP_BLK_SIZE bytes, aligned to SP_BLK_SIZE */
+};
+
+enum sp_event_kind {
+    SP_EV_BLK,   /* do this request, complete it through SP_IN_BLK */
+    SP_EV_STOP,  /* the core asks the host to end: everything is safe on disk */
+    SP_EV_FATAL, /* the core cannot go on; text says why */
+};
+
+struct sp_event {
+    enum sp_event_kind kind;
+    struct sp_blk_req blk;
+    const char *text; /* static, for SP_EV_FATAL */
+};
+
+/* Memory: the host grants chunks; `bytes` is a multiple of SP_CHUNK, the result aligned to it and zeroed, or NULL. */
+#define SP_CHUNK ((size_t)2 << 20)
+
+struct sp_grant {
+    void *ctx;
+    void *(*grant)(void *ctx, size_t bytes);
+    void (*release)(void *ctx, void *chunk, size_t bytes);
+};
+
+#endif

@@ -1,0 +1,54 @@
+/* The operator's protocol: one request of bytes, one reply of bytes, over the control socket (later inside the control session).
+ * Request: u8 version (1), u8 verb, then arguments, each u16 length and bytes, in the verb's order (operator.h's comments).
+ * Reply: u8 version, u8 status (enum sp_op_status), then items: u8 kind, u8 key length, key, and by kind
+ *   STR: u32 length, bytes   U64: u64   BOOL: u8   LIST, RECORD: (no value; items follow until END)   END: no key
+ * A failed reply has the STR items "error" (what failed and why) and "hint" (what to do next). */
+#ifndef SP_CONTROL_OPERATOR_H
+#define SP_CONTROL_OPERATOR_H
+
+#include "proto/base/bytes.h"
+
+#define SP_OP_VERSION 1
+#define SP_OP_REQUEST_MAX (16u << 20)
+
+enum sp_op_verb {
+    SP_OP_STATUS = 1,
+    SP_OP_ZONE_ADD,      /* zone, ns name or empty, then 0..n addresses as text (of the ns name) */
+    SP_OP_ZONE_LIST,
+    SP_OP_ZONE_IMPORT,   /* zone, zone text: replaces the zone's imported records as one transaction */
+    SP_OP_ZONE_EXPORT,   /* zone, continuation or empty -> "text", "more" */
+    SP_OP_ZONE_DS,       /* zone */
+    SP_OP_ZONE_REMOVE,   /* zone */
+    SP_OP_INVITE,        /* zone, name, ttl seconds as text, then signpost addresses as text -> "token" */
+    SP_OP_DEVICE_LIST,   /* zone, continuation or empty */
+    SP_OP_DEVICE_REVOKE, /* zone, name */
+    SP_OP_KEY_ADD,       /* zone, kind ("tsig" or "key"), owner name, algorithm, secret or rdata bytes, policy text */
+    SP_OP_KEY_REMOVE,    /* zone, owner name */
+    SP_OP_KEY_LIST,      /* zone */
+    SP_OP_LOG,           /* zone -> chain head and the newest records kept in memory */
+    SP_OP_METRICS,
+    SP_OP_STOP,
+};
+
+enum sp_op_status { SP_OP_OK, SP_OP_FAILED, SP_OP_USAGE };
+
+enum sp_op_kind { SP_OP_STR = 1, SP_OP_U64, SP_OP_BOOL, SP_OP_LIST, SP_OP_RECORD, SP_OP_END };
+
+void sp_op_str(struct sp_wr *wr, const char *key, const void *data, size_t len);
+void sp_op_text(struct sp_wr *wr, const char *key, const char *text);
+void sp_op_u64(struct sp_wr *wr, const char *key, uint64_t v);
+void sp_op_bool(struct sp_wr *wr, const char *key, bool v);
+void sp_op_begin(struct sp_wr *wr, enum sp_op_kind kind, const char *key); /* LIST or RECORD */
+void sp_op_end(struct sp_wr *wr);
+
+struct sp_op_item {
+    enum sp_op_kind kind;
+    char key[64];
+    const uint8_t *data;
+    size_t len;
+    uint64_t number;
+};
+/* The next item; ERR_NOENT at the end, ERR_FORM. Nesting is bounded to 8. */
+SP_CHECK sp_err sp_op_next(struct sp_rd *rd, struct sp_op_item *ret);
+
+#endif

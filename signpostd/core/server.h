@@ -1,0 +1,50 @@
+/* The signpost: the server core behind the host contract (proto/base/host.h). */
+#ifndef SP_CORE_SERVER_H
+#define SP_CORE_SERVER_H
+
+#include "proto/base/host.h"
+#include "proto/base/rng.h"
+#include "proto/base/trace.h"
+#include "signpostd/core/update.h"
+
+struct sp_limits {
+    uint32_t zones, names, devices, leases, keys, invites;
+    uint32_t streams, streams_per_prefix; /* open TCP connections */
+    uint32_t updates_in_flight;           /* accepted, not yet durable */
+    size_t memory;                        /* bytes of chunks */
+};
+void sp_limits_default(struct sp_limits *ret);
+
+struct sp_server_config {
+    struct sp_limits limits;
+    struct sp_budgets budgets;
+    struct sp_grant grant;
+    uint8_t seed[SP_RNG_SEED];
+    uint64_t disk_blocks; /* 0: no disk, serve from memory */
+    bool disk_format;     /* the disk is new and blank */
+    sp_duration tcp_idle, tcp_first, tcp_stall; /* idle connection; first message; a reader that takes nothing */
+    uint16_t udp_size_max;
+    uint8_t nsid[64];
+    uint8_t nsid_len;
+    bool wildcard_ok; /* reserved, false */
+    struct sp_trace trace;
+};
+void sp_server_config_default(struct sp_server_config *ret);
+
+struct sp_server;
+SP_CHECK sp_err sp_server_new(struct sp_server **ret, const struct sp_server_config *config, sp_instant now, sp_wall wall);
+/* Wipes keys and gives all chunks back. */
+void sp_server_free(struct sp_server *s);
+
+SP_CHECK sp_err sp_server_input(struct sp_server *s, sp_instant now, sp_wall wall, const struct sp_in *in, size_t n, size_t *taken);
+void sp_server_expire(struct sp_server *s, sp_instant now, sp_wall wall);
+sp_instant sp_server_deadline(const struct sp_server *s);
+size_t sp_server_output(struct sp_server *s, sp_instant now, struct sp_out *out, size_t n);
+bool sp_server_event(struct sp_server *s, struct sp_event *ret);
+
+/* The log has been replayed and queries are answered from it; before, they get SERVFAIL with EDE Not Ready. */
+bool sp_server_ready(const struct sp_server *s);
+/* Asks for a clean end: pending updates are made durable and acknowledged, then SP_EV_STOP. */
+void sp_server_stop(struct sp_server *s, sp_instant now);
+
+#endif
