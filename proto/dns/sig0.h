@@ -2,6 +2,7 @@
 #ifndef SP_DNS_SIG0_H
 #define SP_DNS_SIG0_H
 
+#include "proto/base/time.h"
 #include "proto/crypto/crypto.h"
 #include "proto/dns/msg.h"
 
