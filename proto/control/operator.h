@@ -1,5 +1,5 @@
 /* The operator's protocol: one request of bytes, one reply of bytes, over the control socket (later inside the control session).
- * Request: u8 version (1), u8 verb, then arguments, each u16 length and bytes, in the verb's order (operator.h's comments).
+ * Request: u8 version (1), u8 verb, then arguments, each u32 length and bytes, in the verb's order (the enum's comments).
  * Reply: u8 version, u8 status (enum sp_op_status), then items: u8 kind, u8 key length, key, and by kind
  *   STR: u32 length, bytes   U64: u64   BOOL: u8   LIST, RECORD: (no value; items follow until END)   END: no key
  * A failed reply has the STR items "error" (what failed and why) and "hint" (what to do next). */
@@ -34,6 +34,21 @@ enum sp_op_status { SP_OP_OK, SP_OP_FAILED, SP_OP_USAGE };
 
 enum sp_op_kind { SP_OP_STR = 1, SP_OP_U64, SP_OP_BOOL, SP_OP_LIST, SP_OP_RECORD, SP_OP_END };
 
+/* ---- requests ---- */
+
+void sp_op_request_begin(struct sp_wr *wr, enum sp_op_verb verb);
+void sp_op_arg(struct sp_wr *wr, const void *data, size_t len);
+void sp_op_arg_text(struct sp_wr *wr, const char *text);
+/* The verb of a request, arguments left in rd. ERR_SHORT, ERR_UNSUP for another version; an unknown verb comes back as it is. */
+SP_CHECK sp_err sp_op_request_read(struct sp_rd *rd, unsigned *ret_verb);
+/* The next argument, confined to its bytes; ERR_NOENT at the end, ERR_SHORT. */
+SP_CHECK sp_err sp_op_arg_next(struct sp_rd *rd, struct sp_rd *ret);
+
+/* ---- replies ---- */
+
+void sp_op_reply_begin(struct sp_wr *wr, enum sp_op_status status);
+/* A whole failed reply: "error" and, unless NULL, "hint". */
+void sp_op_reply_error(struct sp_wr *wr, enum sp_op_status status, const char *error, const char *hint);
 void sp_op_str(struct sp_wr *wr, const char *key, const void *data, size_t len);
 void sp_op_text(struct sp_wr *wr, const char *key, const char *text);
 void sp_op_u64(struct sp_wr *wr, const char *key, uint64_t v);
@@ -41,14 +56,20 @@ void sp_op_bool(struct sp_wr *wr, const char *key, bool v);
 void sp_op_begin(struct sp_wr *wr, enum sp_op_kind kind, const char *key); /* LIST or RECORD */
 void sp_op_end(struct sp_wr *wr);
 
+#define SP_OP_KEY_MAX 63
+#define SP_OP_DEPTH 8
+
 struct sp_op_item {
     enum sp_op_kind kind;
-    char key[64];
-    const uint8_t *data;
+    char key[SP_OP_KEY_MAX + 1]; /* zero-terminated */
+    const uint8_t *data;         /* STR: borrowed from the reply */
     size_t len;
-    uint64_t number;
+    uint64_t number; /* U64, BOOL */
 };
-/* The next item; ERR_NOENT at the end, ERR_FORM. Nesting is bounded to 8. */
+/* Checks a whole reply: version, every item, LIST and RECORD closed and at most SP_OP_DEPTH deep. Leaves rd at the first item.
+ * ERR_SHORT, ERR_FORM, ERR_UNSUP for another version. */
+SP_CHECK sp_err sp_op_reply_read(struct sp_rd *rd, enum sp_op_status *ret);
+/* The next item; ERR_NOENT at the end, ERR_FORM, ERR_SHORT. */
 SP_CHECK sp_err sp_op_next(struct sp_rd *rd, struct sp_op_item *ret);
 
 #endif
