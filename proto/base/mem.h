@@ -10,6 +10,7 @@
 #include "proto/base/host.h"
 
 struct sp_mem_free; /* a free piece */
+struct sp_mem_chunk;
 
 #define SP_MEM_CLASSES 64
 
@@ -21,11 +22,14 @@ struct sp_mem {
     uint8_t *fresh; /* rest of the newest chunk */
     size_t fresh_left;
     struct sp_mem_free *free[SP_MEM_CLASSES];
+    struct sp_mem_chunk *chunks; /* all of them, linked */
 };
 
 void sp_mem_init(struct sp_mem *mem, struct sp_grant host, size_t limit);
+/* Returns every chunk of pieces to the host, whether its pieces were freed or not; pieces over half a chunk must have been freed. */
+void sp_mem_done(struct sp_mem *mem);
 /* Zeroed memory aligned to 16, or NULL when the limit or the host says no. Any size; over half a chunk
- * it is granted on its own and returned to the host when freed. */
+ * it is granted on its own (aligned to SP_CHUNK) and returned to the host when freed. */
 void *sp_mem_alloc(struct sp_mem *mem, size_t size);
 /* The caller knows the size; p may be NULL. */
 void sp_mem_free(struct sp_mem *mem, void *p, size_t size);

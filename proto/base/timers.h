@@ -17,7 +17,7 @@ struct sp_timers {
     struct sp_timer *root;
 };
 
-void sp_timer_set(struct sp_timers *ts, struct sp_timer *t, sp_instant due); /* also moves one that is set */
+void sp_timer_set(struct sp_timers *ts, struct sp_timer *t, sp_instant due); /* also moves one that is set; SP_NEVER cancels */
 void sp_timer_cancel(struct sp_timers *ts, struct sp_timer *t);              /* nothing when it is not set */
 sp_instant sp_timers_next(const struct sp_timers *ts);                       /* SP_NEVER when empty */
 /* Takes out one timer that is due at `now`, earliest first; NULL when none is. */
