@@ -17,6 +17,7 @@
 struct sp_rrsig {
     uint32_t inception, renew; /* of its window */
     uint16_t len;
+    uint16_t extra; /* bytes behind the rdata, for the store's own use */
     uint8_t rdata[];
 };
 
@@ -64,6 +65,18 @@ struct sp_zone_cursor {
     struct sp_table_cursor table;
 };
 struct sp_node *sp_zone_each(struct sp_zone *z, struct sp_zone_cursor *cursor);
+/* The same RRset by RRset, SOA apart: a transfer's or an export's middle. Start with {0}. The walk may be kept over input calls
+ * only while no transaction is retired or undone in between. */
+struct sp_zone_walk {
+    struct sp_zone_cursor cursor;
+    struct sp_node *node;
+    uint32_t index;
+};
+const struct sp_rrset *sp_zone_walk(struct sp_zone *z, struct sp_zone_walk *walk, struct sp_node **ret_node);
+/* What the store itself keeps at this owner: DNSKEY, CDS and CDNSKEY at a signed apex (made when the zone is added, always there),
+ * and RRSIG, NSEC, NSEC3, NSEC3PARAM anywhere (made when asked for, never stored). Transactions refuse them with ERR_DENIED;
+ * updates, snapshots and imports leave them out. */
+bool sp_zone_makes(const struct sp_zone *z, const struct sp_name *owner, uint16_t type);
 
 /* ---- transactions ---- */
 
@@ -71,14 +84,20 @@ struct sp_node *sp_zone_each(struct sp_zone *z, struct sp_zone_cursor *cursor);
 struct sp_txn; /* a list of (node, type, before, after) */
 
 SP_CHECK sp_err sp_txn_begin(struct sp_txn **ret, struct sp_zone *z);
-/* Makes the RRset at owner what rrs says (rrs->count 0: gone). Visible to readers at once. ERR_FULL changes nothing. */
+/* Makes the RRset at owner what rrs says (rrs->count 0: gone). Visible to readers at once; no rule of RFC 2136 is applied.
+ * Names inside rdata are lowered where RFC 4034 6.2 says so; rdata must have been checked (sp_rdata_read, sp_rdata_check).
+ * An error changes nothing: ERR_FULL, ERR_RANGE (owner outside the zone, or an RRset too big to be answered and signed),
+ * ERR_DENIED (sp_zone_makes). */
 SP_CHECK sp_err sp_txn_put(struct sp_txn *t, const struct sp_name *owner, const struct sp_rrs *rrs);
-/* One record in or out of an RRset, by RFC 2136 3.4.2: adding one that is there only sets the TTL; CNAME and SOA replace.
- * *changed tells if anything did. No policy here. */
+/* One record in or out of an RRset, by RFC 2136 3.4.2: adding one that is there only sets the TTL; CNAME, DNAME and SOA replace;
+ * CNAME beside other data, an SOA that does not exist or whose serial would not grow, and deleting the apex's SOA or last NS are
+ * passed over. *changed tells if anything did. No policy here. Errors as sp_txn_put. */
 SP_CHECK sp_err sp_txn_add_rr(struct sp_txn *t, const struct sp_name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                               size_t len, bool *changed);
 SP_CHECK sp_err sp_txn_del_rr(struct sp_txn *t, const struct sp_name *owner, uint16_t type, const uint8_t *rdata, size_t len, bool *changed);
 SP_CHECK sp_err sp_txn_del_rrset(struct sp_txn *t, const struct sp_name *owner, uint16_t type, bool *changed);
+/* The RRset before the transaction of change i; NULL: there was none. */
+const struct sp_rrset *sp_txn_before(const struct sp_txn *t, size_t i);
 /* Number of RRsets changed so far, and the i-th: its owner, type and the RRset after (NULL: gone). A RRset changed twice counts once. */
 size_t sp_txn_changes(const struct sp_txn *t);
 void sp_txn_change(const struct sp_txn *t, size_t i, struct sp_name *owner, uint16_t *type, const struct sp_rrset **after);
@@ -88,5 +107,13 @@ const struct sp_rrset *sp_txn_before(const struct sp_txn *t, size_t i);
 void sp_txn_retire(struct sp_txn *t);
 /* Puts everything back and frees t. Of several open transactions the newest must be undone first. */
 void sp_txn_undo(struct sp_txn *t);
+
+/* Makes the zone what the zone text says, in one transaction without the limit on changes: RRsets that the text lacks go away, what
+ * sp_zone_makes is passed over, of differing TTLs in an RRset the smallest holds (RFC 2181 5.2). On success *ret is the open
+ * transaction (log it, then retire or undo it); on failure nothing has changed and *error says where and why: a syntax error, class
+ * other than IN, a name outside the zone, a type that no zone holds, CNAME or DNAME beside what they exclude, a second SOA, no SOA or
+ * no NS at the apex, or full (ERR_FULL). Work: one pass over the text, and one over the zone. */
+struct sp_zonetext_error;
+SP_CHECK sp_err sp_zone_load(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len, struct sp_zonetext_error *error);
 
 #endif
