@@ -69,7 +69,8 @@ struct sp_msg {
 
 /* Parses and frames the whole message: all records lie inside it, at most one OPT (root owner) in the additional section,
  * TSIG and SIG(0) last and alone. Rdata layouts are not looked at. ERR_SHORT, ERR_FORM; even then ret->id and flags are set
- * if 12 bytes were there, so that FORMERR can be answered. Work is bounded by len. */
+ * if 12 bytes were there, so that FORMERR can be answered; count[0] is 0 unless qname, qtype and qclass were read (then at least
+ * 1), the other counts are 0, edns is there if an OPT was read. Work is bounded by len. */
 SP_CHECK sp_err sp_msg_parse(struct sp_msg *ret, const uint8_t *wire, size_t len);
 
 struct sp_rr {
@@ -108,11 +109,11 @@ SP_CHECK sp_err sp_msgw_rr(struct sp_msgw *w, unsigned section, const struct sp_
                            uint32_t ttl, const uint8_t *rdata, size_t len);
 /* All records of an RRset, or none. */
 SP_CHECK sp_err sp_msgw_rrs(struct sp_msgw *w, unsigned section, const struct sp_name *owner, const struct sp_rrs *rrs);
-/* The OPT record: begin, any options, end. */
+/* The OPT record: begin, any options, end. rcode: all 12 bits, of which the upper 8 stand here. */
 struct sp_optw {
     size_t len_at;
 };
-void sp_msgw_opt_begin(struct sp_msgw *w, struct sp_optw *o, uint16_t udp_size, uint16_t ext_rcode, uint8_t version, uint16_t flags);
+void sp_msgw_opt_begin(struct sp_msgw *w, struct sp_optw *o, uint16_t udp_size, uint16_t rcode, uint8_t version, uint16_t flags);
 void sp_msgw_opt_add(struct sp_msgw *w, uint16_t code, const void *data, size_t len);
 void sp_msgw_opt_end(struct sp_msgw *w, struct sp_optw *o);
 /* Writes the counts; the length of the message, or 0 if anything failed. */

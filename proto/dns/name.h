@@ -25,9 +25,12 @@ void sp_name_root(struct sp_name *ret);
 SP_CHECK sp_err sp_name_read(struct sp_rd *rd, struct sp_name *ret);
 /* The same, but a pointer is ERR_FORM (stored rdata, RFC 3597). */
 SP_CHECK sp_err sp_name_read_plain(struct sp_rd *rd, struct sp_name *ret);
+/* Moves past a name, checked as sp_name_read does. */
+SP_CHECK sp_err sp_name_skip(struct sp_rd *rd);
 /* Uncompressed. */
 void sp_name_write(struct sp_wr *wr, const struct sp_name *name);
-/* From text with \DDD and \X escapes; relative names get origin (NULL: relative means absolute); "@" is the origin. */
+/* From text with \DDD and \X escapes; relative names get origin (NULL: relative means absolute); "@" is the origin.
+ * ERR_FORM for bad escapes and empty labels, ERR_RANGE for long labels and names. origin may be ret. */
 SP_CHECK sp_err sp_name_from_text(struct sp_name *ret, const char *text, size_t len, const struct sp_name *origin);
 /* Writes text with the final dot and a terminating zero; returns the length without the zero. */
 size_t sp_name_to_text(const struct sp_name *name, char ret[SP_NAME_TEXT_MAX]);
@@ -36,12 +39,14 @@ bool sp_name_equal(const struct sp_name *a, const struct sp_name *b); /* ASCII c
 int sp_name_cmp(const struct sp_name *a, const struct sp_name *b);    /* canonical order, RFC 4034 6.1 */
 bool sp_name_under(const struct sp_name *name, const struct sp_name *top); /* equal to top or below it */
 void sp_name_lower(struct sp_name *name);
+void sp_name_lower_bytes(uint8_t *wire, size_t len); /* an uncompressed wire name elsewhere */
 bool sp_name_is_wildcard(const struct sp_name *name);
 /* Drops the first n labels (n <= labels). */
 void sp_name_strip(const struct sp_name *name, unsigned n, struct sp_name *ret);
 /* label + name; ERR_RANGE when too long. */
 SP_CHECK sp_err sp_name_prepend(struct sp_name *ret, const void *label, size_t label_len, const struct sp_name *name);
-/* Replaces the suffix `from` of name by `to` (DNAME, RFC 6672 2.2); ERR_RANGE when too long (YXDOMAIN). */
+/* Replaces the suffix `from` of name by `to` (DNAME, RFC 6672 2.2); ERR_RANGE when too long (YXDOMAIN), ERR_NOENT when name
+ * is not under from. */
 SP_CHECK sp_err sp_name_resuffix(struct sp_name *ret, const struct sp_name *name, const struct sp_name *from,
                                  const struct sp_name *to);
 
