@@ -166,6 +166,8 @@ struct sp_change {
     struct sp_txn *txn;  /* open, or NULL */
     uint32_t serial;     /* of the zone now */
     size_t rrsets;       /* changed */
+    bool more;           /* of sp_updater_txn alone: when this is appended, sp_updater_txn_more gives the next record */
+    size_t next;         /* private */
 };
 /* The change is in the log (not yet durable): tables follow the record. The transaction, if any, is the caller's now.
  * ERR_FULL: memory ran out for a table; after a restart the log makes it whole. */
@@ -246,9 +248,11 @@ SP_CHECK sp_err sp_updater_zone_add(struct sp_updater *u, uint32_t id, const str
 /* After the commit the zone, its keys, invites and leases are gone; pointers to it must not be used. */
 SP_CHECK sp_err sp_updater_zone_remove(struct sp_updater *u, struct sp_zone *zone, struct sp_change *ret);
 /* Makes the change of a transaction that the caller has filled (import, first records). bump: raise the SOA's serial unless
- * the transaction has raised it. KEYs that share an X25519 image with another name's are ERR_EXIST. ERR_RANGE: too long for one record:
- * use smaller transactions. ERR_NOENT: changes nothing, txn was given up. On any other error the caller still owns txn. */
+ * the transaction has raised it. A big transaction takes several records (ret->more); all of them are appended in a row, then the
+ * last is committed; a replay that finds only some of them undoes them. KEYs that share an X25519 image with another name's are
+ * ERR_EXIST. ERR_NOENT: changes nothing, txn was given up. On any other error the caller still owns txn. */
 SP_CHECK sp_err sp_updater_txn(struct sp_updater *u, struct sp_zone *zone, struct sp_txn *txn, bool bump, struct sp_change *ret);
+void sp_updater_txn_more(struct sp_updater *u, struct sp_change *c);
 /* ERR_DENIED: reserved name; ERR_RANGE: not below the zone's apex; ERR_EXIST: the name has a key. */
 SP_CHECK sp_err sp_updater_invite_add(struct sp_updater *u, struct sp_zone *zone, const struct sp_name *name,
                                       const uint8_t invite_pub[SP_ED25519_PUB], uint64_t expiry, sp_wall wall, struct sp_change *ret);

@@ -101,8 +101,6 @@ const struct sp_rrset *sp_txn_before(const struct sp_txn *t, size_t i);
 /* Number of RRsets changed so far, and the i-th: its owner, type and the RRset after (NULL: gone). A RRset changed twice counts once. */
 size_t sp_txn_changes(const struct sp_txn *t);
 void sp_txn_change(const struct sp_txn *t, size_t i, struct sp_name *owner, uint16_t *type, const struct sp_rrset **after);
-/* The i-th RRset as it was when the transaction began; NULL: there was none. */
-const struct sp_rrset *sp_txn_before(const struct sp_txn *t, size_t i);
 /* Durable: frees what was replaced (and t), once no reader can hold it. */
 void sp_txn_retire(struct sp_txn *t);
 /* Puts everything back and frees t. Of several open transactions the newest must be undone first. */
