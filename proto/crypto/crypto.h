@@ -33,16 +33,16 @@ struct sp_ed25519 {
 void sp_ed25519_from_seed(struct sp_ed25519 *key, const uint8_t seed[SP_ED25519_SEED]);
 void sp_ed25519_generate(struct sp_ed25519 *key, struct sp_rng *rng);
 void sp_ed25519_sign(const struct sp_ed25519 *key, const void *msg, size_t len, uint8_t sig[SP_ED25519_SIG]);
-/* Signs or verifies several pieces as if joined, without joining them (the verifier never copies; the signer hashes twice). */
-struct sp_piece {
-    const void *data;
-    size_t len;
-};
 bool sp_ed25519_verify(const uint8_t pub[SP_ED25519_PUB], const void *msg, size_t len, const uint8_t sig[SP_ED25519_SIG]);
 /* ERR_BADKEY when the point has no X25519 image. */
 SP_CHECK sp_err sp_ed25519_to_x25519(const uint8_t pub[SP_ED25519_PUB], uint8_t ret[32]);
 
 /* ---- hashes ---- */
+/* Input in several pieces, hashed as if joined, without joining them. (Ed25519 reads its message twice and needs it whole.) */
+struct sp_piece {
+    const void *data;
+    size_t len;
+};
 enum sp_hash { SP_SHA1, SP_SHA256, SP_SHA384, SP_SHA512 };
 #define SP_HASH_MAX 64
 
@@ -59,12 +59,17 @@ void sp_blake2s(const uint8_t *key, size_t key_len, const struct sp_piece *piece
 void sp_labelled_hash(const char *label, const void *data, size_t len, uint8_t *ret, size_t ret_len);
 
 /* ---- text forms ---- */
-/* Base64 with padding (RFC 4648), base64url without, base32hex without padding, hex. Each returns the length written
- * (no terminating zero), or 0 with nothing useful when cap is too small. */
+/* Base64 with padding, base64url, base32hex and hex without (RFC 4648); upper case where there is a choice. Each returns the
+ * length written (no terminating zero), or 0 with nothing written when cap is too small. In constant time for a given length. */
 size_t sp_base64_encode(const uint8_t *data, size_t len, char *ret, size_t cap);
-/* White space is skipped. ERR_FORM on other bytes, ERR_SPACE. */
-SP_CHECK sp_err sp_base64_decode(const char *text, size_t len, uint8_t *ret, size_t cap, size_t *ret_len);
 size_t sp_base64url_encode(const uint8_t *data, size_t len, char *ret, size_t cap);
+size_t sp_base32hex_encode(const uint8_t *data, size_t len, char *ret, size_t cap);
+size_t sp_hex_encode(const uint8_t *data, size_t len, char *ret, size_t cap);
+/* White space is skipped; base32hex and hex in either case. ERR_FORM on other bytes, wrong padding or stray bits, ERR_SPACE.
+ * On an error ret may hold a part (wipe it when it is secret) and ret_len is untouched. */
+SP_CHECK sp_err sp_base64_decode(const char *text, size_t len, uint8_t *ret, size_t cap, size_t *ret_len);
 SP_CHECK sp_err sp_base64url_decode(const char *text, size_t len, uint8_t *ret, size_t cap, size_t *ret_len);
+SP_CHECK sp_err sp_base32hex_decode(const char *text, size_t len, uint8_t *ret, size_t cap, size_t *ret_len);
+SP_CHECK sp_err sp_hex_decode(const char *text, size_t len, uint8_t *ret, size_t cap, size_t *ret_len);
 
 #endif
