@@ -17,6 +17,7 @@
 #define SP_LOG_BODY_MAX (SP_CHUNK / 16) /* 128 KiB */
 #define SP_LOG_ZONES_MAX 4096
 #define SP_LOG_CHAIN 32
+#define SP_LOG_PIECES_MAX 15
 
 enum sp_log_state {
     SP_LOG_OPENING,  /* reading superblock, snapshot, journal; sp_log_replay yields records */
@@ -35,23 +36,31 @@ struct sp_log_record {
 
 struct sp_log;
 
-/* A log over a device of `blocks` blocks (at least 64). format: the device is known to be blank (a new file); an unformatted
- * device without it is ERR_CORRUPT later, never overwritten. ERR_FULL. */
+/* A log over a device of `blocks` blocks (at least 64, below 2^32: ERR_RANGE). format: a blank device (zeroes) may be formatted; a
+ * formatted one opens as ever, and one that is neither fails with ERR_EXIST. So after a power cut during the first start format may
+ * be passed again. Without it a device without superblock fails with ERR_CORRUPT. Nothing that might be data is ever overwritten.
+ * Owns about 2.2 MiB of mem until freed; borrows mem, rng and trace. ERR_FULL. */
 SP_CHECK sp_err sp_log_new(struct sp_log **ret, struct sp_mem *mem, uint64_t blocks, bool format, struct sp_rng *rng,
                            const struct sp_trace *trace);
+/* No request may be under way. */
 void sp_log_free(struct sp_log *log);
 enum sp_log_state sp_log_state(const struct sp_log *log);
+/* Why it FAILED: ERR_CORRUPT (damage, or no log), ERR_UNSUP (another version's device), ERR_EXIST (see new), or the error that a
+ * request completed with. Nothing is acknowledged after a failure. */
 sp_err sp_log_error(const struct sp_log *log);
 
 /* The next block request; false when there is none now. Its buffer belongs to the log until completed. */
 bool sp_log_request(struct sp_log *log, struct sp_blk_req *ret);
 void sp_log_complete(struct sp_log *log, uint64_t id, sp_err err, sp_instant now);
 
-/* While opening: the next record, its body borrowed until the next call on the log. False: none now (more may follow, or READY). */
+/* While opening: the next record, its body borrowed until the next call on the log. False: none now (more may follow, or READY, or
+ * FAILED). To be called until false after each completion; opening goes on only by it. */
 bool sp_log_replay(struct sp_log *log, struct sp_log_record *ret);
 
-/* Takes a record (pieces joined are its body) and gives its sequence number. Nothing reaches the disk before sp_log_commit.
- * ERR_NOSPC when journal or buffers could not hold it: nothing was taken. ERR_STATE unless READY. Never blocks. */
+/* Takes a record (at most SP_LOG_PIECES_MAX pieces, joined its body) and gives its sequence number. It reaches the disk after
+ * sp_log_commit, or earlier when the buffer is full. When it could not be taken nothing has changed: ERR_NOSPC, the journal is full
+ * (until a snapshot frees some); ERR_AGAIN, both buffers are (until the write under way ends); ERR_RANGE, body, pieces or zone are
+ * too large; ERR_STATE unless READY. Never blocks. */
 SP_CHECK sp_err sp_log_append(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n, uint64_t *ret_seq);
 /* Starts writing what was appended, unless a write is under way: then it follows as one group when that ends. */
 void sp_log_commit(struct sp_log *log);
@@ -62,7 +71,9 @@ bool sp_log_chain(const struct sp_log *log, uint32_t zone, uint8_t ret[SP_LOG_CH
 
 /* Snapshots. due: enough journal has been used since the last one. Between begin and end the owner puts records that together
  * describe its whole state, in as many calls over as long a time as it likes; ERR_AGAIN: buffers are busy, put the same again
- * later. ERR_NOSPC: state is larger than half the device can hold; the snapshot is given up (abort is implied). */
+ * later. ERR_NOSPC: the state is larger than 3/8 of the device; the snapshot is given up (abort is implied). begin: ERR_AGAIN while
+ * writes of an aborted one are under way, ERR_STATE while a snapshot is. end needs no commit: it makes sure itself that everything
+ * appended before it is durable before the snapshot counts. abort: nothing unless begun and not ended. */
 bool sp_log_snapshot_due(const struct sp_log *log);
 SP_CHECK sp_err sp_log_snapshot_begin(struct sp_log *log);
 SP_CHECK sp_err sp_log_snapshot_put(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n);
@@ -70,8 +81,10 @@ SP_CHECK sp_err sp_log_snapshot_end(struct sp_log *log); /* the journal before `
 void sp_log_snapshot_abort(struct sp_log *log);
 
 struct sp_log_stats {
-    uint64_t blocks, journal_blocks_used, records, flushes, snapshots;
-    uint64_t torn; /* records cut from the tail at the last open */
+    uint64_t blocks, journal_blocks, journal_blocks_used;
+    uint64_t records; /* ever appended to this device */
+    uint64_t flushes, snapshots; /* since opened */
+    uint64_t torn; /* pieces (blocks, a record's beginning) of an unfinished last group found and cut when opened */
 };
 void sp_log_stats(const struct sp_log *log, struct sp_log_stats *ret);
 
