@@ -36,7 +36,7 @@ struct sp_addr {
 
 enum sp_in_kind {
     SP_IN_DATAGRAM,      /* src, dst, data */
-    SP_IN_STREAM_OPEN,   /* id, src, dst: a peer connected; the core may answer with SP_OUT_STREAM_CLOSE */
+    SP_IN_STREAM_OPEN,   /* id, src, dst, credit to start with: a peer connected; the core may answer with SP_OUT_STREAM_CLOSE */
     SP_IN_STREAM_DATA,   /* id, data: the next bytes, in order */
     SP_IN_STREAM_CREDIT, /* id, credit: the host can take so many more bytes for this stream */
     SP_IN_STREAM_CLOSE,  /* id: the peer closed or reset; nothing more comes or goes */

@@ -304,16 +304,13 @@ static void adopt(struct spl_tcp *t, int fd, const struct sockaddr *peer) {
     event_assign(&st->rd, t->loop->base, fd, EV_READ | EV_PERSIST, on_read, st);
     event_assign(&st->wr, t->loop->base, fd, EV_WRITE | EV_PERSIST, on_write, st);
     event_add(&st->rd, NULL);
-    struct sp_in in[2] = {{.kind = SP_IN_STREAM_OPEN, .id = id_of(t, st)},
-                          {.kind = SP_IN_STREAM_CREDIT, .id = id_of(t, st), .credit = SPL_TCP_WINDOW}};
-    spl_addr_from(&in[0].src, peer);
+    struct sp_in in = {.kind = SP_IN_STREAM_OPEN, .id = id_of(t, st), .credit = SPL_TCP_WINDOW};
+    spl_addr_from(&in.src, peer);
     struct sockaddr_storage ss;
     socklen_t len = sizeof ss;
     if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
-        spl_addr_from(&in[0].dst, (struct sockaddr *)&ss);
-    in[1].src = in[0].src;
-    in[1].dst = in[0].dst;
-    if (spl_loop_deliver(t->loop, in, 2) == 0 && find(t, in[0].id) == st) {
+        spl_addr_from(&in.dst, (struct sockaddr *)&ss);
+    if (spl_loop_deliver(t->loop, &in, 1) == 0 && find(t, in.id) == st) {
         t->counts.refused_full++;
         drop(t, st, true);
         spl_loop_turn(t->loop);

@@ -6,7 +6,7 @@
 #include "proto/linux/loop.h"
 
 #define SPL_TCP_LISTENERS 64                  /* a loop */
-#define SPL_TCP_WINDOW    ((size_t)256 << 10) /* credit that a stream gets right after SP_IN_STREAM_OPEN */
+#define SPL_TCP_WINDOW    ((size_t)256 << 10) /* credit that a stream starts with */
 
 /* streams: table size, shared by all listeners of the loop (the first call sets it); more are closed at once and
  * counted. */
