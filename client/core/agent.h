@@ -8,22 +8,35 @@
 #include "proto/control/join.h"
 #include "proto/crypto/crypto.h"
 
-#define SP_AGENT_PUBLISH_MAX 16
+#define SP_AGENT_PUBLISH_MAX 16 /* addresses published at once */
+#define SP_AGENT_PUBLISHED_MAX                                                                                         \
+    32 /* addresses that may stand at the signpost: these, and older ones not yet withdrawn */
+#define SP_AGENT_LINK_MAX      64 /* addresses of the host that are looked at */
+#define SP_AGENT_LEASE_DEFAULT 3600
+#define SP_AGENT_LEASE_MIN     30
+#define SP_AGENT_LEASE_MAX     (7u * 86400)
+
+#define SP_AGENT_STATE_LIST(X)                                                                                         \
+    X(IDLE, "idle")               /* not asked for anything */                                                         \
+    X(JOINING, "joining")         /* the invite has been sent */                                                       \
+    X(JOINED, "joined")           /* join is done */                                                                   \
+    X(REGISTERING, "registering") /* identity and presence sent, no answer yet */                                      \
+    X(UP, "up")                   /* leased; refreshed at 80% of the lease */                                          \
+    X(RETRYING, "retrying")       /* the last attempt failed; backing off */                                           \
+    X(WITHDRAWING, "withdrawing") /* down: presence being removed */                                                   \
+    X(LEAVING, "leaving")         /* leave: identity being removed */                                                  \
+    X(DONE, "done")               /* down or leave has finished */                                                     \
+    X(REFUSED, "refused")         /* the signpost said no; up asks again, slowly */                                    \
+    X(FAILED, "failed")           /* join, down or leave gave up */
 
 enum sp_agent_state {
-    SP_AGENT_IDLE,       /* not asked to be up */
-    SP_AGENT_JOINING,    /* the invite has been sent */
-    SP_AGENT_JOINED,     /* join is done (one-shot) */
-    SP_AGENT_REGISTERING,/* identity and presence sent, no answer yet */
-    SP_AGENT_UP,         /* leased; refresh at 80% of the lease with jitter */
-    SP_AGENT_RETRYING,   /* the last attempt failed; backing off */
-    SP_AGENT_WITHDRAWING,/* down: presence being removed */
-    SP_AGENT_LEAVING,    /* leave: identity being removed */
-    SP_AGENT_DONE,       /* down or leave has finished */
-    SP_AGENT_REFUSED,    /* the signpost said no for good; status tells why */
+#define X(name, text) SP_AGENT_##name,
+    SP_AGENT_STATE_LIST(X)
+#undef X
 };
+const char *sp_agent_state_text(enum sp_agent_state state);
 
-/* Everything that persists, besides the key: written by the host, 0600. */
+/* What makes the device itself: stored 0600 (stored.h), made by join. */
 struct sp_agent_identity {
     struct sp_name zone, name;
     uint8_t root_hash[SP_ROOT_HASH];
@@ -31,50 +44,90 @@ struct sp_agent_identity {
     struct sp_addr addrs[SP_TOKEN_ADDRS]; /* of the signpost */
     unsigned addr_count;
     uint8_t device_seed[SP_ED25519_SEED];
+    bool pending; /* the invite was sent, no answer was seen: the same token may be tried again with this key */
+};
+/* The identity that an invite offers, with a fresh seed of the device's own; pending. */
+void sp_agent_identity_make(struct sp_agent_identity *ret, const struct sp_token *token,
+                            const uint8_t seed[SP_ED25519_SEED]);
+
+/* What the agent must remember across restarts besides; the host stores it whenever `generation` has changed, before it
+ * sends the next output. */
+struct sp_agent_memory {
+    uint64_t signed_at; /* wall second of the newest signature (0: none): the next is never older, or the signpost sees
+                           a replay */
+    struct sp_addr published[SP_AGENT_PUBLISHED_MAX]; /* may stand at the signpost */
+    unsigned published_count;
+    uint32_t generation; /* not stored */
 };
 
 struct sp_agent_config {
     struct sp_agent_identity id;
-    uint32_t lease_s;      /* asked for; 3600 */
-    bool publish_auto;     /* publish the global addresses that the host reports */
-    bool publish_private;  /* and the private ones */
-    struct sp_addr publish[SP_AGENT_PUBLISH_MAX]; /* published besides */
+    struct sp_agent_memory memory;
+    uint32_t lease_s;                             /* asked for; 0: the default */
+    bool publish_auto;                            /* publish the global addresses that the host reports */
+    bool publish_private;                         /* and the private ones */
+    struct sp_addr publish[SP_AGENT_PUBLISH_MAX]; /* published besides, first */
     unsigned publish_count;
     uint8_t seed[SP_RNG_SEED];
     struct sp_trace trace;
 };
 
+/* Datagrams that changed nothing, by reason. */
+struct sp_agent_counts {
+    uint64_t sent, accepted, refused;
+    uint64_t dropped_form;  /* not a DNS reply to an update */
+    uint64_t dropped_stray; /* of no request in flight, or not from where it was sent */
+    uint64_t dropped_unsigned;
+    uint64_t dropped_key; /* signed by another than the signpost */
+    uint64_t dropped_sig; /* the signature does not verify, or covers another request */
+    uint64_t superseded;  /* refusals of a request after which a newer one was sent */
+};
+
 struct sp_agent_status {
     enum sp_agent_state state;
     uint8_t overlay[16];
-    uint32_t lease_s;          /* granted */
+    uint32_t lease_s;                  /* granted; 0: none */
     sp_instant registered_at, next_at; /* SP_NEVER when not */
-    uint16_t last_rcode;
-    sp_err last_err;
-    int last_ede;              /* -1: none */
-    char last_ede_text[128];
-    uint32_t attempts;         /* since the last success */
-    struct sp_addr signpost;   /* in use */
-    struct sp_addr published[SP_AGENT_PUBLISH_MAX * 2];
+    int last_rcode;                    /* of the last signed reply; -1: none */
+    sp_err last_err;                   /* why the last attempt failed; ERR_AGAIN: no answer */
+    int last_ede;                      /* -1: none */
+    char last_ede_text[128];           /* printable ASCII */
+    int unsigned_rcode; /* of the last reply that was dropped for want of a signature; a hint, no more; -1 */
+    int unsigned_ede;
+    uint32_t attempts;                              /* since the last success */
+    struct sp_addr signpost;                        /* in use */
+    struct sp_addr published[SP_AGENT_PUBLISH_MAX]; /* acknowledged */
     unsigned published_count;
-    int64_t clock_offset_s;    /* learnt from signed replies, for SIG(0) alone */
+    int64_t clock_offset_s; /* learnt from a signed refusal, for SIG(0) alone */
+    struct sp_agent_counts counts;
 };
 
-/* The agent is one struct of fixed size; the caller owns the memory and wipes it (sp_agent_wipe). */
+/* The agent is one struct of fixed size without pointers to itself; the caller owns the memory and wipes it
+ * (sp_agent_wipe). */
 struct sp_agent;
 size_t sp_agent_size(void);
-void sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_instant now, sp_wall wall);
+void sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_instant now);
 void sp_agent_wipe(struct sp_agent *a);
 
-/* What the owner asks for; each starts from IDLE or UP. join takes the invite. */
+/* What the owner asks for. join and up start from IDLE, JOINED, DONE, FAILED; down and leave from everything but a join
+ * under way; else ERR_STATE. join takes the invite that the identity was made from (ERR_BADKEY: of another name or
+ * zone). join, down and leave end in JOINED, DONE, REFUSED or FAILED and SP_EV_STOP; up goes on until down or leave. */
 SP_CHECK sp_err sp_agent_join(struct sp_agent *a, const struct sp_token *token, sp_instant now);
 SP_CHECK sp_err sp_agent_up(struct sp_agent *a, sp_instant now);
 SP_CHECK sp_err sp_agent_down(struct sp_agent *a, sp_instant now);
 SP_CHECK sp_err sp_agent_leave(struct sp_agent *a, sp_instant now);
 void sp_agent_status(const struct sp_agent *a, struct sp_agent_status *ret);
+void sp_agent_memory(const struct sp_agent *a, struct sp_agent_memory *ret);
 
-/* The host contract. Inputs: SP_IN_DATAGRAM (replies), SP_IN_LINK (addresses changed). Events: none but SP_EV_STOP at DONE. */
-SP_CHECK sp_err sp_agent_input(struct sp_agent *a, sp_instant now, sp_wall wall, const struct sp_in *in, size_t n, size_t *taken);
+/* Control verbs, in the operator protocol's frame (proto/control/operator.h). STATUS is answered at once, DOWN and
+ * LEAVE when they have ended. */
+enum sp_agent_verb { SP_AGENT_OP_STATUS = 1, SP_AGENT_OP_DOWN, SP_AGENT_OP_LEAVE };
+
+/* The host contract. Inputs: SP_IN_DATAGRAM (replies), SP_IN_LINK (all addresses of the host), SP_IN_CONTROL.
+ * Events: SP_EV_STOP when a one-shot has ended. ERR_UNSUP for other inputs. A bad datagram is counted, never an error.
+ */
+SP_CHECK sp_err sp_agent_input(struct sp_agent *a, sp_instant now, sp_wall wall, const struct sp_in *in, size_t n,
+                               size_t *taken);
 void sp_agent_expire(struct sp_agent *a, sp_instant now, sp_wall wall);
 sp_instant sp_agent_deadline(const struct sp_agent *a);
 size_t sp_agent_output(struct sp_agent *a, sp_instant now, sp_wall wall, struct sp_out *out, size_t n);
