@@ -22,7 +22,7 @@ struct sp_sig0 {
     uint8_t alg;
     uint32_t inception, expiration;
     const uint8_t *sig; /* SP_ED25519_SIG bytes, in the message */
-    const uint8_t *rdata; /* the SIG rdata up to the signature, uncompressed signer needed by the hash, in the message */
+    const uint8_t *rdata; /* the SIG rdata up to the signature, in the message */
     size_t rdata_len;
 };
 
@@ -30,10 +30,12 @@ struct sp_sig0 {
 SP_CHECK sp_err sp_sig0_peek(const struct sp_msg *msg, struct sp_sig0 *ret);
 /* Whether now lies in [inception, expiration], serial arithmetic; ERR_TIME. */
 SP_CHECK sp_err sp_sig0_time(const struct sp_sig0 *sig, sp_wall now);
-/* ERR_BADSIG. For a reply, request is the whole request (with its SIG), else NULL. scratch: len of message + request + 600 bytes. */
+/* ERR_BADSIG. For a reply, request is the whole request (with its SIG), else NULL. scratch: len of message + request + 600 bytes
+ * (Ed25519 needs what it verifies in one piece); ERR_SPACE. The signer's name counts as it came: signers do not lower it. */
 SP_CHECK sp_err sp_sig0_verify(const struct sp_msg *msg, const struct sp_sig0 *sig, const uint8_t pub[SP_ED25519_PUB],
                                const uint8_t *request, size_t request_len, uint8_t *scratch, size_t scratch_len);
-/* Appends a SIG(0) to the finished message in wr and raises ARCOUNT. window_s: seconds before and after now. */
+/* Appends a SIG(0) to the finished message in wr and raises ARCOUNT. window_s: seconds before and after now. scratch as above; ERR_SPACE
+ * changes nothing. */
 SP_CHECK sp_err sp_sig0_sign(struct sp_wr *wr, const struct sp_name *signer, const struct sp_ed25519 *key, uint16_t tag, sp_wall now,
                              uint32_t window_s, const uint8_t *request, size_t request_len, uint8_t *scratch, size_t scratch_len);
 size_t sp_sig0_size(const struct sp_name *signer);
