@@ -1,4 +1,5 @@
 """The servers that the benchmarks compare: each with one worker, pinned to one CPU, on a loopback port of its own."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -20,25 +21,37 @@ def pick_port():
         return stream.getsockname()[1]
 
 
-def cpu_seconds(pid):
-    """CPU time of a process, its threads and its children so far, from the scheduler's nanosecond counters."""
-    total, pending = 0, [pid]
+def processes(pid):
+    """A process and all its descendants."""
+    found, pending = [], [pid]
     while pending:
         p = pending.pop()
+        found.append(p)
         for task in pathlib.Path(f"/proc/{p}/task").glob("*"):
-            try:
-                total += int((task / "schedstat").read_text().split()[0])
+            with contextlib.suppress(OSError):
                 pending += map(int, (task / "children").read_text().split())
-            except OSError:
-                pass
+    return found
+
+
+def cpu_seconds(pid):
+    """CPU time of a process, its threads and its children so far, from the scheduler's nanosecond counters."""
+    total = 0
+    for p in processes(pid):
+        for task in pathlib.Path(f"/proc/{p}/task").glob("*"):
+            with contextlib.suppress(OSError):
+                total += int((task / "schedstat").read_text().split()[0])
     return total / 1e9
 
 
 def resident_mib(pid):
-    for line in open(f"/proc/{pid}/status", encoding="ascii"):
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    """Memory of all the server's processes, shared pages divided among them."""
+    total = 0
+    for p in processes(pid):
+        with contextlib.suppress(OSError):
+            for line in pathlib.Path(f"/proc/{p}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total / 1024
 
 
 class Server:
