@@ -15,18 +15,18 @@ enum sp_op_verb {
     SP_OP_STATUS = 1,
     SP_OP_ZONE_ADD,      /* zone, ns name or empty, then 0..n addresses as text (of the ns name) */
     SP_OP_ZONE_LIST,
-    SP_OP_ZONE_IMPORT,   /* zone, zone text: replaces the zone's imported records as one transaction */
-    SP_OP_ZONE_EXPORT,   /* zone, continuation or empty -> "text", "more" */
-    SP_OP_ZONE_DS,       /* zone */
+    SP_OP_ZONE_IMPORT,   /* zone, zone text: as one transaction replaces the RRsets that the text names -> "changed", "serial", "names" */
+    SP_OP_ZONE_EXPORT,   /* zone, continuation or empty -> "text", "more": the next continuation, empty at the end */
+    SP_OP_ZONE_DS,       /* zone -> "ds": the DS record as text */
     SP_OP_ZONE_REMOVE,   /* zone */
     SP_OP_INVITE,        /* zone, name, ttl seconds as text, then signpost addresses as text -> "token" */
-    SP_OP_DEVICE_LIST,   /* zone, continuation or empty */
+    SP_OP_DEVICE_LIST,   /* zone, continuation or empty -> "devices", "more" */
     SP_OP_DEVICE_REVOKE, /* zone, name */
     SP_OP_KEY_ADD,       /* zone, kind ("tsig" or "key"), owner name, algorithm, secret or rdata bytes, policy text */
     SP_OP_KEY_REMOVE,    /* zone, owner name */
     SP_OP_KEY_LIST,      /* zone */
     SP_OP_LOG,           /* zone -> chain head and the newest records kept in memory */
-    SP_OP_METRICS,
+    SP_OP_METRICS,       /* -> U64 items; a key is a Prometheus sample without prefix: queries_by_type_total{type="A"} */
     SP_OP_STOP,
 };
 

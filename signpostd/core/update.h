@@ -90,6 +90,8 @@ enum sp_ede {
     X(full, SERVFAIL, OTHER, "a table or the memory of the signpost is full")                                           \
     X(too_big, SERVFAIL, OTHER, "the update's result does not fit into one log record")                                 \
     X(disk, SERVFAIL, OTHER, "the change could not be stored")                                                          \
+    X(disk_full, SERVFAIL, OTHER, "the signpost's disk is full")                                                        \
+    X(busy, SERVFAIL, OTHER, "too many updates wait for the disk; try again later")                                     \
     X(repeated, REFUSED, OTHER, "answered as before")
 
 enum sp_refusal {

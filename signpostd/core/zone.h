@@ -113,5 +113,7 @@ void sp_txn_undo(struct sp_txn *t);
  * no NS at the apex, or full (ERR_FULL). Work: one pass over the text, and one over the zone. */
 struct sp_zonetext_error;
 SP_CHECK sp_err sp_zone_load(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len, struct sp_zonetext_error *error);
+/* The same, but RRsets that the text lacks stay as they are; what it names is replaced. */
+SP_CHECK sp_err sp_zone_merge(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len, struct sp_zonetext_error *error);
 
 #endif

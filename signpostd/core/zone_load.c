@@ -7,12 +7,13 @@ static sp_err load_fail(struct sp_zonetext_error *error, unsigned line, const ch
     return err;
 }
 
-/* The record beside what the text has given this name so far. */
-static const char *load_conflict(const struct sp_txn *t, const struct sp_node *n, uint16_t type) {
+/* The record beside what the text has given this name so far; when merging, beside all that is there. */
+static const char *load_conflict(const struct sp_txn *t, const struct sp_node *n, uint16_t type, bool merge) {
     uint32_t index = 0;
     for (const struct sp_rrset *s; n != NULL && (s = sp_node_at(n, &index)) != NULL;) {
-        if (sp_txn_find(t, n, s->type) == NULL)
-            continue; /* from before the load */
+        bool before = sp_txn_find(t, n, s->type) == NULL; /* from before the load */
+        if (before && (!merge || s->type == type))
+            continue;
         bool same = s->type == type;
         if (same && type == SP_TYPE_SOA)
             return "a second SOA";
@@ -37,7 +38,7 @@ static const char *load_refusal(const struct sp_zone *z, const struct sp_zonetex
     return NULL;
 }
 
-static sp_err load_rr(struct sp_txn *t, const struct sp_zonetext_rr *rr, struct sp_zonetext_error *error) {
+static sp_err load_rr(struct sp_txn *t, const struct sp_zonetext_rr *rr, bool merge, struct sp_zonetext_error *error) {
     struct sp_zone *z = t->zone;
     const char *what = load_refusal(z, rr);
     if (what != NULL)
@@ -47,7 +48,7 @@ static sp_err load_rr(struct sp_txn *t, const struct sp_zonetext_rr *rr, struct 
     struct sp_name_key q;
     sp_name_key_init(&q, &rr->owner, z->zones->hash_key);
     const struct sp_node *n = sp_zone_find(z, &q, q.labels, true);
-    what = load_conflict(t, n, rr->type);
+    what = load_conflict(t, n, rr->type, merge);
     if (what != NULL)
         return load_fail(error, rr->line, what, SP_ERR_FORM);
     bool ours = n != NULL && sp_txn_find(t, n, rr->type) != NULL;
@@ -61,7 +62,8 @@ static sp_err load_rr(struct sp_txn *t, const struct sp_zonetext_rr *rr, struct 
     return err == SP_OK ? SP_OK : load_fail(error, rr->line, "no memory left, or too many names", err);
 }
 
-static sp_err load_text(struct sp_txn *t, const char *text, size_t len, uint8_t *buf, struct sp_zonetext_error *error) {
+static sp_err load_text(struct sp_txn *t, const char *text, size_t len, bool merge, uint8_t *buf,
+                        struct sp_zonetext_error *error) {
     struct sp_zonetext zt;
     struct sp_zonetext_rr rr;
     sp_zonetext_begin(&zt, text, len, &t->zone->name);
@@ -73,17 +75,19 @@ static sp_err load_text(struct sp_txn *t, const char *text, size_t len, uint8_t 
             *error = zt.error;
             return err;
         }
-        SP_TRY(load_rr(t, &rr, error));
+        SP_TRY(load_rr(t, &rr, merge, error));
     }
 }
 
-/* Drops what the text did not name, and checks the apex. */
-static sp_err load_end(struct sp_txn *t, struct sp_zonetext_error *error) {
+/* Checks the apex and, unless merging, drops what the text did not name. */
+static sp_err load_end(struct sp_txn *t, bool merge, struct sp_zonetext_error *error) {
     struct sp_zone *z = t->zone;
-    if (sp_txn_find(t, z->apex, SP_TYPE_SOA) == NULL)
+    if (merge ? sp_node_find(z->apex, SP_TYPE_SOA) == NULL : sp_txn_find(t, z->apex, SP_TYPE_SOA) == NULL)
         return load_fail(error, 1, "no SOA at the zone's apex", SP_ERR_FORM);
-    if (sp_txn_find(t, z->apex, SP_TYPE_NS) == NULL)
+    if (merge ? sp_node_find(z->apex, SP_TYPE_NS) == NULL : sp_txn_find(t, z->apex, SP_TYPE_NS) == NULL)
         return load_fail(error, 1, "no NS at the zone's apex", SP_ERR_FORM);
+    if (merge)
+        return SP_OK;
     struct sp_zone_cursor cursor = {0};
     for (struct sp_node *n; (n = sp_zone_each(z, &cursor)) != NULL;) {
         struct sp_name owner;
@@ -103,8 +107,8 @@ static sp_err load_end(struct sp_txn *t, struct sp_zonetext_error *error) {
     return SP_OK;
 }
 
-sp_err sp_zone_load(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len,
-                    struct sp_zonetext_error *error) {
+static sp_err load(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len, bool merge,
+                   struct sp_zonetext_error *error) {
     struct sp_mem *mem = z->zones->mem;
     struct sp_txn *t;
     *error = (struct sp_zonetext_error){1, 1, "no memory left"};
@@ -114,9 +118,9 @@ sp_err sp_zone_load(struct sp_txn **ret, struct sp_zone *z, const char *text, si
     sp_err err = sp_txn_begin(&t, z);
     if (err == SP_OK) {
         t->limit = UINT32_MAX / 4;
-        err = load_text(t, text, len, buf, error);
+        err = load_text(t, text, len, merge, buf, error);
         if (err == SP_OK)
-            err = load_end(t, error);
+            err = load_end(t, merge, error);
         if (err == SP_OK)
             *ret = t;
         else
@@ -124,4 +128,14 @@ sp_err sp_zone_load(struct sp_txn **ret, struct sp_zone *z, const char *text, si
     }
     sp_mem_free(mem, buf, SP_RDATA_MAX);
     return err;
+}
+
+sp_err sp_zone_load(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len,
+                    struct sp_zonetext_error *error) {
+    return load(ret, z, text, len, false, error);
+}
+
+sp_err sp_zone_merge(struct sp_txn **ret, struct sp_zone *z, const char *text, size_t len,
+                     struct sp_zonetext_error *error) {
+    return load(ret, z, text, len, true, error);
 }

@@ -1,0 +1,49 @@
+/* How many new signatures a call may make for UDP queries.
+ *
+ * A signature costs as much as several answers that need none (about 25 us against 4 us with the kernel's share), so a
+ * flood of names nobody asked for before could take the CPU from everybody else. But a load of nothing but new names,
+ * however many are outstanding, harms nobody by being signed at full speed. So signatures are throttled only while both
+ * hold:
+ *
+ *   - The CPU is contended: this call is backed up (SP_SIGNING_BACKED_UP datagrams or more), or what the window's
+ * answers and signatures are known to cost comes near the time that the window took.
+ *   - Others are served beside it: in the window at least one answer in 64 needed no new signature.
+ *
+ * Throttled, every 64 datagrams that arrive pay for budgets.sign_per_batch signatures (2: about a sixth of the CPU
+ * time), saved up to a few batches'. Otherwise a call may make all the signatures that its queries ask for. The window
+ * is the present and the last finished half of 10 ms each; time is the caller's. */
+#ifndef SP_CORE_SIGNING_H
+#define SP_CORE_SIGNING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/time.h"
+
+#define SP_SIGNING_BACKED_UP     64
+#define SP_SIGNING_HALF          (10 * SP_MS)
+#define SP_SIGNING_ANSWER_COST   (4 * SP_US)
+#define SP_SIGNING_COST          (25 * SP_US)
+#define SP_SIGNING_TCP           64 /* a call's own allowance for TCP queries */
+#define SP_SIGNING_TCP_THROTTLED 8
+
+struct sp_signing_half {
+    uint64_t answers, made, refused;
+};
+
+struct sp_signing {
+    uint32_t per_batch;
+    sp_instant half_begin;
+    struct sp_signing_half now, before;
+    uint32_t saved; /* 64ths of a signature */
+    bool throttled; /* this call */
+};
+
+void sp_signing_init(struct sp_signing *g, uint32_t per_batch, sp_instant now);
+/* The allowance of a call that brings n datagrams. */
+uint32_t sp_signing_begin(struct sp_signing *g, sp_instant now, size_t n);
+/* What the call did over UDP. */
+void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t made, uint64_t refused);
+
+#endif

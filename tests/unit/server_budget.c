@@ -1,0 +1,108 @@
+/* The signing rule in virtual time: a CPU that takes 4 us an answer and 25 us a signature. */
+#include "tests/unit/cm.h"
+
+#include "signpostd/core/signing.h"
+
+struct load {
+    double warm, cold;                         /* datagrams a second offered, at most */
+    size_t warm_outstanding, cold_outstanding; /* 0: open loop */
+};
+struct done {
+    uint64_t warm, signed_cold, refused;
+};
+
+/* Serves both kinds for a second. Open loops queue up to 10,000 datagrams of either kind, shared first come first
+ * served. */
+static struct done serve(struct sp_signing *g, struct load l, sp_duration span) {
+    struct done d = {0};
+    sp_instant now = SP_SEC, end = now + span, last = now;
+    double warm_due = (double)l.warm_outstanding, cold_due = (double)l.cold_outstanding;
+    sp_signing_init(g, 2, now);
+    while (now < end) {
+        double dt = (double)(now - last) / 1e9;
+        last = now;
+        if (l.warm_outstanding == 0)
+            warm_due += l.warm * dt;
+        if (l.cold_outstanding == 0)
+            cold_due += l.cold * dt;
+        if (warm_due < 1 && cold_due < 1) {
+            now += 20 * SP_US;
+            continue;
+        }
+        /* The socket's buffer is fair: a batch of 256 holds each kind by its share of the queue. */
+        double queue = warm_due + cold_due, fit = queue < 256 ? 1 : 256 / queue;
+        size_t warm = (size_t)(warm_due * fit), cold = (size_t)(cold_due * fit);
+        if (queue > 10000) {
+            warm_due *= 10000 / queue;
+            cold_due *= 10000 / queue;
+        }
+        uint32_t allow = sp_signing_begin(g, now, warm + cold);
+        size_t made = cold < allow ? cold : allow;
+        sp_signing_end(g, warm + cold, made, cold - made);
+        d.warm += warm;
+        d.signed_cold += made;
+        d.refused += cold - made;
+        now += (warm + cold) * 4 * SP_US + made * 25 * SP_US + 2 * SP_US;
+        if (l.warm_outstanding == 0)
+            warm_due -= (double)warm < warm_due ? (double)warm : warm_due;
+        if (l.cold_outstanding == 0)
+            cold_due -= (double)cold < cold_due ? (double)cold : cold_due;
+    }
+    return d;
+}
+
+static void cold_load_runs_at_full_speed(void **state) {
+    struct sp_signing g;
+    const size_t outstanding[] = {1, 16, 64, 200, 256};
+    for (size_t i = 0; i < sizeof outstanding / sizeof *outstanding; i++) {
+        struct done d = serve(&g, (struct load){.cold_outstanding = outstanding[i]}, SP_SEC);
+        assert_true(d.refused == 0);
+        assert_true(d.signed_cold > 25000);
+    }
+}
+
+static void warm_name_keeps_its_rate(void **state) {
+    struct sp_signing g;
+    struct done alone = serve(&g, (struct load){.warm_outstanding = 100}, SP_SEC);
+    struct done slow = serve(&g, (struct load){.warm_outstanding = 100, .cold = 20000}, SP_SEC);
+    /* What the flood's own datagrams cost, refused or not, is nobody's to give back: 20,000 x 4 us. */
+    assert_true((double)slow.warm > 0.8 * ((double)alone.warm - 20000));
+    assert_true(slow.refused > 0 && slow.signed_cold > 1000);
+}
+
+static void warm_queries_survive_a_wild_flood(void **state) {
+    struct sp_signing g;
+    /* 5 k/s of warm queries beside 150 k/s of random names: all are answered, few are signed. */
+    struct done d = serve(&g, (struct load){.warm = 5000, .cold = 150000}, SP_SEC);
+    assert_true(d.warm > 4000);
+    assert_true(d.signed_cold < 8000);
+}
+
+static void light_mixed_load_is_not_throttled(void **state) {
+    struct sp_signing g;
+    struct done d = serve(&g, (struct load){.warm = 5000, .cold = 5000}, SP_SEC);
+    assert_true(d.refused == 0);
+    assert_in_range(d.signed_cold, 4800, 5100);
+}
+
+static void forgets_after_a_pause(void **state) {
+    struct sp_signing g;
+    sp_signing_init(&g, 2, 0);
+    (void)sp_signing_begin(&g, 0, 256);
+    sp_signing_end(&g, 256, 128, 0);
+    uint32_t throttled = sp_signing_begin(&g, SP_MS, 256);
+    assert_true(throttled <= 16);
+    sp_signing_end(&g, 0, 0, 0);
+    assert_true(sp_signing_begin(&g, SP_SEC, 256) == UINT32_MAX);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cold_load_runs_at_full_speed),
+        cmocka_unit_test(warm_name_keeps_its_rate),
+        cmocka_unit_test(warm_queries_survive_a_wild_flood),
+        cmocka_unit_test(light_mixed_load_is_not_throttled),
+        cmocka_unit_test(forgets_after_a_pause),
+    };
+    return cmocka_run_group_tests_name("server_budget", tests, NULL, NULL);
+}
