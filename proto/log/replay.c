@@ -144,8 +144,10 @@ static bool take_journal_block(struct sp_log *log, const uint8_t *block, uint64_
         return false;
     if (h.group == pos) {
         /* A record that was begun is left unfinished only by a cut, after which the epoch is another. */
-        if (r->joined_len > 0 && h.epoch == r->epoch)
+        if (r->joined_len > 0 && h.epoch == r->epoch) {
+            sp_log_fail(log, SP_ERR_CORRUPT);
             return false;
+        }
         r->joined_len = 0;
     } else if (h.group != r->group || h.epoch != r->epoch) {
         return false;
@@ -183,7 +185,7 @@ static bool next_block(struct sp_log *log) {
         sp_log_fail(log, SP_ERR_CORRUPT);
         return false;
     }
-    if (r->phase == SP_LOG_PH_JOURNAL && !take_journal_block(log, block, pos)) {
+    if (r->phase == SP_LOG_PH_JOURNAL && !take_journal_block(log, block, pos) && log->state == SP_LOG_OPENING) {
         r->phase = SP_LOG_PH_SCAN;
         r->cut = pos;
         log->stats.torn += r->joined_len > 0;
