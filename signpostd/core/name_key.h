@@ -92,31 +92,34 @@ static inline const uint8_t *sp_name_key_suffix(const struct sp_name_key *q, uns
     return q->wire + at;
 }
 
-/* From a checked wire name of len bytes, of which `room` bytes may be read. */
+/* Lower case of a checked wire name of len bytes, of which `room` bytes may be read. */
 static inline void sp_name_key_lower(struct sp_name_key *q, const uint8_t *wire, size_t len, size_t room) {
-    if (room >= ((len + 7) & ~(size_t)7)) {
-        for (size_t i = 0; i < len; i += 8) {
-            uint64_t v;
-            memcpy(&v, wire + i, 8);
-            v = sp_lower8(v);
-            memcpy(q->wire + i, &v, 8);
-        }
-        return;
+    size_t i = 0, most = room >= ((len + 7) & ~(size_t)7) ? len + 7 : len;
+    for (; i + 8 <= most; i += 8) {
+        uint64_t v;
+        memcpy(&v, wire + i, 8);
+        v = sp_lower8(v);
+        memcpy(q->wire + i, &v, 8);
     }
-    for (size_t i = 0; i < len; i++)
+    for (; i < len; i++)
         q->wire[i] = (uint8_t)(wire[i] >= 'A' && wire[i] <= 'Z' ? wire[i] + 32 : wire[i]);
 }
 
-static inline void sp_name_key_init(struct sp_name_key *q, const struct sp_name *name, struct sp_hash_key k) {
-    sp_name_key_lower(q, name->wire, name->len, sizeof name->wire);
-    q->len = name->len;
-    q->labels = name->labels;
+/* From a stored name: no byte behind it is read. */
+static inline void sp_name_key_wire(struct sp_name_key *q, const uint8_t *wire, size_t len, struct sp_hash_key k) {
+    sp_name_key_lower(q, wire, len, len);
     size_t at = 0;
-    for (unsigned i = 0; i <= name->labels; i++) {
-        q->off[i] = (uint8_t)at;
-        at += (size_t)q->wire[at] + 1;
-    }
+    unsigned labels = 0;
+    for (; q->wire[at] != 0; at += q->wire[at] + 1u)
+        q->off[labels++] = (uint8_t)at;
+    q->off[labels] = (uint8_t)at;
+    q->len = (uint8_t)len;
+    q->labels = (uint8_t)labels;
     sp_name_key_hash(q, k);
+}
+
+static inline void sp_name_key_init(struct sp_name_key *q, const struct sp_name *name, struct sp_hash_key k) {
+    sp_name_key_wire(q, name->wire, name->len, k);
 }
 
 #endif

@@ -20,6 +20,13 @@ sp_err sp_rrset_make(struct sp_zones *zs, const struct sp_name *owner, const str
                      struct sp_rrset **ret) {
     if (!sp_rrset_fits(owner, rrs))
         return SP_ERR_RANGE;
+    struct sp_rd rd = sp_rd_init(rrs->data, rrs->len);
+    const uint8_t *rdata;
+    size_t rdata_len, count = 0;
+    for (; sp_rrs_next(&rd, &rdata, &rdata_len); count++)
+        SP_TRY(sp_rdata_check(rrs->type, rdata, rdata_len));
+    if (sp_rd_finish(&rd) != SP_OK || count != rrs->count)
+        return SP_ERR_FORM;
     struct sp_rrset *set = sp_mem_alloc(zs->mem, sizeof *set + rrs->len);
     if (set == NULL)
         return SP_ERR_FULL;

@@ -94,7 +94,7 @@ sp_err sp_txn_set(struct sp_txn *t, const struct sp_name_key *q, uint16_t type, 
     if (before == NULL && set == NULL)
         return SP_OK;
     struct sp_sets *old_sets = NULL;
-    sp_err err = txn_reserve(t);
+    sp_err err = before == NULL && n != NULL && n->nsets >= SP_NODE_TYPES_MAX ? SP_ERR_FULL : txn_reserve(t);
     if (err == SP_OK && n == NULL)
         err = sp_node_make(t->zone, q, &n);
     if (err == SP_OK) {

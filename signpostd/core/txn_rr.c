@@ -48,6 +48,7 @@ sp_err sp_rrset_with(struct sp_zones *zs, const struct sp_name *owner, const str
     struct sp_rrs size = {.count = (uint16_t)(count + 1), .len = old_len + 2 + len};
     if (len > SP_RDATA_MAX || count == UINT16_MAX || !sp_rrset_fits(owner, &size))
         return SP_ERR_RANGE;
+    SP_TRY(sp_rdata_check(type, rdata, len));
     /* The record is made canonical where the new RRset will have its last one, then turned into its place. */
     struct sp_rrset *set = rrset_alloc(zs, type, ttl, count + 1, old_len + 2 + len);
     if (set == NULL)

@@ -5,6 +5,8 @@
 #include "signpostd/core/name_key.h"
 #include "signpostd/core/zone.h"
 
+#define SP_NODE_TYPES_MAX 64 /* RRsets of one name */
+
 enum sp_node_flag {
     SP_NODE_CUT = 1, /* NS below the apex: a delegation */
     SP_NODE_DNAME = 2,
