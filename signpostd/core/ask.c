@@ -156,7 +156,8 @@ void sp_ask_opt_write(const struct sp_ask *ask, struct sp_reply *r, size_t cap) 
     sp_put_u16(start + 3, ask->view->udp_size_max);
     start[5] = (uint8_t)(r->rcode >> 4);
     start[6] = 0;
-    sp_put_u16(start + 7, ask->edns_flags & SP_EDNS_DO);
+    /* RFC 9824 5.1: CO comes back with DO, from a server that knows it. */
+    sp_put_u16(start + 7, ask->want_do ? ask->edns_flags & (SP_EDNS_DO | SP_EDNS_CO) : 0);
     if (ask->send_cookie)
         p = put_option(p, SP_EDNS_COOKIE, ask->cookie_out, sizeof ask->cookie_out);
     if (ask->want_nsid)
