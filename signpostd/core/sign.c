@@ -1,9 +1,17 @@
 /* Signatures made when first asked for, and kept with what they cover. RFC 4035 2.2. */
 #include "signpostd/core/ask.h"
 
+#define BEARABLE_S (5 * 86400) /* what a signature has left when the next window's takes over at the latest */
+
 /* Serial arithmetic, as RRSIG times are (RFC 4034 3.1.5). */
 static bool sig_current(const struct sp_rrsig *sig, uint32_t now_s) {
     return (int32_t)(now_s - sig->inception) >= 0 && (int32_t)(sig->renew - now_s) > 0;
+}
+
+/* Due for renewal, but good for a while yet: what is at hand when the budget is used up, as it is when a window turns.
+ */
+static bool sig_bearable(const struct sp_rrsig *sig, uint32_t now_s) {
+    return (int32_t)(now_s - sig->inception) >= 0 && (int32_t)(sp_get_u32(sig->rdata + 8) - now_s) > BEARABLE_S;
 }
 
 /* The Original TTL field, and for a denial the types it was made for. */
@@ -41,6 +49,11 @@ enum sp_sign_result sp_ask_sign(struct sp_ask *ask, const struct sp_zone *z, con
         return SP_SIGN_OK;
     }
     if (ask->scratch->sign_left == 0) {
+        if (have != NULL && sig_matches(have, rrs, bitmap, bitmap_len) && sig_bearable(have, ask->now_s)) {
+            counts->signatures_reused++;
+            *ret = have;
+            return SP_SIGN_OK;
+        }
         counts->signatures_refused++;
         return SP_SIGN_BUDGET;
     }
