@@ -7,7 +7,8 @@
 
 /* The byte at text[*i] with \X and \DDD escapes undone, moving *i past it; -1 for a malformed escape. */
 int sp_text_char(const char *text, size_t len, size_t *i);
-/* One byte, as \X if it stands in `special`, as \DDD if it is not printable ASCII (a space counts as not printable when special). */
+/* One byte, as \X if it stands in `special`, as \DDD if it is not printable ASCII (a space counts as not printable when
+ * special). */
 void sp_text_escaped(struct sp_wr *wr, uint8_t c, const char *special);
 void sp_text_string(struct sp_wr *wr, const char *text);
 void sp_text_u32(struct sp_wr *wr, uint32_t v);
@@ -19,6 +20,11 @@ void sp_text_base32hex(struct sp_wr *wr, const uint8_t *data, size_t len);
 /* "YYYYMMDDHHmmSS", RFC 4034 3.2. */
 void sp_text_time(struct sp_wr *wr, uint32_t v);
 
+void sp_text_ip4(struct sp_wr *wr, const uint8_t ip[4]);
+void sp_text_ip6(struct sp_wr *wr, const uint8_t ip[16]);
+
+SP_CHECK sp_err sp_text_to_ip4(const char *text, size_t len, uint8_t ret[4]);
+SP_CHECK sp_err sp_text_to_ip6(const char *text, size_t len, uint8_t ret[16]);
 /* Decimal digits alone, at most max. */
 SP_CHECK sp_err sp_text_to_u64(const char *text, size_t len, uint64_t max, uint64_t *ret);
 /* Seconds, or numbers with units w d h m s ("1h30m"); at most 2^31 - 1 (RFC 2181 8). */
