@@ -1,0 +1,188 @@
+#define _GNU_SOURCE
+#include "client/linux/host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "client/linux/netwatch.h"
+#include "proto/linux/addr.h"
+#include "proto/linux/clock.h"
+#include "proto/linux/control.h"
+#include "proto/linux/udp.h"
+
+#define REQUEST_MAX 4096
+
+struct spl_agent {
+    const struct spl_state *state;
+    struct spl_loop *loop;
+    struct spl_netwatch *watch;
+    struct sp_agent *core;
+    uint32_t saved; /* generation of the memory on disk */
+    bool save_failed, talks;
+    enum sp_agent_state said;
+};
+
+void spl_secrets_protect(void) {
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* ---- the core's five calls ---- */
+
+static sp_err on_input(void *ctx, sp_instant now, sp_wall wall, const struct sp_in *in, size_t n, size_t *taken) {
+    return sp_agent_input(((struct spl_agent *)ctx)->core, now, wall, in, n, taken);
+}
+
+static void on_expire(void *ctx, sp_instant now, sp_wall wall) {
+    sp_agent_expire(((struct spl_agent *)ctx)->core, now, wall);
+}
+
+static sp_instant on_deadline(void *ctx) {
+    return sp_agent_deadline(((struct spl_agent *)ctx)->core);
+}
+
+static void save(struct spl_agent *h) {
+    struct sp_agent_memory m;
+    struct spl_error err;
+    sp_agent_memory(h->core, &m);
+    if (m.generation == h->saved)
+        return;
+    if (spl_state_memory_write(h->state, &m, &err) == SP_OK) {
+        h->saved = m.generation;
+        h->save_failed = false;
+    } else if (!h->save_failed) {
+        h->save_failed = true;
+        spl_say("warning: %s; after a restart old addresses may stay until their lease ends", err.text);
+    }
+}
+
+/* What is about to be sent is remembered first. */
+static size_t on_output(void *ctx, sp_instant now, sp_wall wall, struct sp_out *out, size_t n) {
+    size_t made = sp_agent_output(((struct spl_agent *)ctx)->core, now, wall, out, n);
+    save(ctx);
+    return made;
+}
+
+static bool on_event(void *ctx, struct sp_event *ret) {
+    return sp_agent_event(((struct spl_agent *)ctx)->core, ret);
+}
+
+/* ---- what the owner is told ---- */
+
+static void say_state(const struct sp_agent_status *s) {
+    char addr[SPL_ADDR_TEXT];
+    spl_addr_text(&s->signpost, addr);
+    switch (s->state) {
+    case SP_AGENT_UP:
+        spl_say("up: registered at %s for %u s, %u addresses published", addr, s->lease_s, s->published_count);
+        break;
+    case SP_AGENT_RETRYING:
+        if (s->last_err == SP_ERR_AGAIN)
+            spl_say("no answer from %s; trying again (attempt %u)", addr, s->attempts + 1);
+        else
+            spl_say("%s could not register this device (%s); trying again (attempt %u)", addr,
+                    s->last_ede_text[0] != 0 ? s->last_ede_text : sp_err_text(s->last_err), s->attempts + 1);
+        break;
+    case SP_AGENT_REFUSED:
+        spl_say("the signpost refused this device: %s; asking again within an hour",
+                s->last_ede_text[0] != 0 ? s->last_ede_text : "no reason given");
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_turned(void *ctx) {
+    struct spl_agent *h = ctx;
+    struct sp_agent_status s;
+    sp_agent_status(h->core, &s);
+    if (!h->talks || s.state == h->said || s.state == SP_AGENT_REGISTERING)
+        return;
+    h->said = s.state;
+    say_state(&s);
+}
+
+/* ---- life ---- */
+
+/* Memory of its own pages, so that all of it can be kept from swap and dumps. */
+static struct sp_agent *secret_new(void) {
+    size_t len = sp_agent_size();
+    void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    (void)mlock(p, len); /* allowed or not; it is a second line */
+    (void)madvise(p, len, MADV_DONTDUMP);
+    return p;
+}
+
+static sp_err open_sockets(struct spl_agent *h, struct spl_error *err) {
+    struct sp_addr any4 = {.family = 4}, any6 = {.family = 6};
+    sp_err e4 = spl_udp_open(h->loop, &any4, NULL, err);
+    sp_err e6 = spl_udp_open(h->loop, &any6, NULL, e4 == SP_OK ? NULL : err);
+    return e4 == SP_OK || e6 == SP_OK ? SP_OK : e6; /* a host without one of the families is fine */
+}
+
+sp_err spl_agent_new(struct spl_agent **ret, const struct spl_state *state, struct sp_agent_config *config,
+                     struct spl_error *err) {
+    struct spl_agent *h = calloc(1, sizeof *h);
+    if (h == NULL)
+        return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
+    h->state = state;
+    h->core = secret_new();
+    if (h->core == NULL) {
+        spl_agent_free(h);
+        return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
+    }
+    spl_state_memory_read(state, &config->memory);
+    spl_seed(config->seed, sizeof config->seed);
+    sp_agent_init(h->core, config, spl_now());
+    struct spl_core core = {h, on_input, on_expire, on_deadline, on_output, on_event, NULL, on_turned, NULL};
+    sp_err e = spl_loop_new(&h->loop, &core, err);
+    if (e == SP_OK)
+        e = open_sockets(h, err);
+    if (e != SP_OK) {
+        spl_agent_free(h);
+        return e;
+    }
+    *ret = h;
+    return SP_OK;
+}
+
+void spl_agent_free(struct spl_agent *h) {
+    if (h == NULL)
+        return;
+    spl_netwatch_free(h->watch);
+    spl_loop_free(h->loop);
+    if (h->core != NULL) {
+        sp_agent_wipe(h->core);
+        (void)munmap(h->core, sp_agent_size());
+    }
+    free(h);
+}
+
+struct sp_agent *spl_agent_core(struct spl_agent *h) {
+    return h->core;
+}
+
+static void on_network(void *ctx, const struct sp_addr *addrs, size_t n) {
+    struct sp_in in = {.kind = SP_IN_LINK, .data = (const uint8_t *)addrs, .len = n * sizeof *addrs};
+    (void)spl_loop_deliver(((struct spl_agent *)ctx)->loop, &in, 1);
+}
+
+sp_err spl_agent_serve(struct spl_agent *h, struct spl_error *err) {
+    h->talks = true;
+    SP_TRY(spl_control_listen(h->loop, h->state->dirfd, SPL_AGENT_SOCKET, REQUEST_MAX, NULL, NULL, err));
+    return spl_netwatch_new(&h->watch, spl_loop_base(h->loop), on_network, h, err);
+}
+
+int spl_agent_run(struct spl_agent *h, struct sp_agent_status *ret) {
+    int status = spl_loop_run(h->loop);
+    save(h);
+    if (ret != NULL)
+        sp_agent_status(h->core, ret);
+    return status;
+}

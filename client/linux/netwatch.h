@@ -1,0 +1,19 @@
+/* The host's addresses, followed through netlink. RFC 3549. */
+#ifndef SPL_AGENT_NETWATCH_H
+#define SPL_AGENT_NETWATCH_H
+
+#include "proto/base/host.h"
+#include "proto/linux/error.h"
+
+struct event_base;
+struct spl_netwatch;
+
+/* Called with all addresses that can be used now: of interfaces that are up, not tentative, deprecated or temporary
+ * (RFC 8981). Once from spl_netwatch_new, then after every change. */
+typedef void spl_netwatch_changed(void *ctx, const struct sp_addr *addrs, size_t n);
+
+SP_CHECK sp_err spl_netwatch_new(struct spl_netwatch **ret, struct event_base *base, spl_netwatch_changed *changed,
+                                 void *ctx, struct spl_error *err);
+void spl_netwatch_free(struct spl_netwatch *w);
+
+#endif
