@@ -62,7 +62,7 @@ static void hand_over(struct client *c) {
     c->state = CLIENT_WAITING;
     event_del(&c->rd);
     event_add(&c->rd, NULL); /* now only to see that the peer has gone; the core has all the time it needs */
-    uint64_t id = (uint64_t)c->generation << 32 | (uint64_t)(c - ctl->clients);
+    uint64_t id = (uint64_t)(c->generation & INT32_MAX) << 32 | (uint64_t)(c - ctl->clients);
     uint8_t *data = c->data;
     size_t len = c->len;
     c->data = NULL; /* the reply may take its place before the request is done with */
@@ -144,7 +144,7 @@ void spl_control_reply(struct spl_loop *loop, uint64_t id, const uint8_t *data, 
     if (loop->control == NULL || at >= SPL_CONTROL_CLIENTS || len > UINT32_MAX)
         return;
     struct client *c = &loop->control->clients[at];
-    if (c->state != CLIENT_WAITING || c->generation != id >> 32)
+    if (c->state != CLIENT_WAITING || (c->generation & INT32_MAX) != id >> 32)
         return;
     c->data = malloc(len + 4);
     if (c->data == NULL) {

@@ -142,7 +142,10 @@ static sp_err prepare(int fd, int dirfd, const char *name, uint64_t blocks, uint
     if (!S_ISREG(st.st_mode))
         return spl_error_set(err, SP_ERR_FORM, "%s is not a regular file", name);
     uint64_t have = (uint64_t)st.st_size / SP_BLK_SIZE;
-    if (have < blocks) {
+    if (have == 0 && st.st_size > 0)
+        return spl_error_set(err, SP_ERR_FORM, "%s is too short to be a log", name);
+    *ret_blank = have == 0 || first_block_zero(fd);
+    if (have < blocks && *ret_blank) {
         /* Allocated ahead, so that a full file system shows now and not at an update, and a flush has no sizes to
          * write. */
         int e = posix_fallocate(fd, 0, (off_t)(blocks * SP_BLK_SIZE));
@@ -158,7 +161,6 @@ static sp_err prepare(int fd, int dirfd, const char *name, uint64_t blocks, uint
         have = blocks;
     }
     *ret_blocks = have;
-    *ret_blank = first_block_zero(fd);
     return SP_OK;
 }
 

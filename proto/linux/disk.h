@@ -5,9 +5,9 @@
 
 #include "proto/linux/loop.h"
 
-/* Opens or creates `name` under dirfd (0600, no links followed). A new file gets `blocks` blocks; one that is there
- * keeps its size unless it is smaller. *ret_blocks: capacity. *ret_blank: the file is new, or all zero in its first
- * block. ERR_DENIED, ERR_NOSPC, ERR_IO, ERR_FORM (not a regular file). */
+/* Opens or creates `name` under dirfd (0600, no links followed). A new file gets `blocks` blocks; one that is in use
+ * keeps its size. *ret_blocks: capacity. *ret_blank: the file is new, or all zero in its first block.
+ * ERR_DENIED, ERR_NOSPC, ERR_IO, ERR_FORM (not a regular file, or too short). */
 SP_CHECK sp_err spl_disk_open(struct spl_loop *loop, int dirfd, const char *name, uint64_t blocks, uint64_t *ret_blocks,
                               bool *ret_blank, struct spl_error *err);
 

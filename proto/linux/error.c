@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 sp_err spl_error_set(struct spl_error *err, sp_err code, const char *format, ...) {
@@ -60,9 +59,4 @@ void spl_say(const char *format, ...) {
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
-}
-
-_Noreturn void sp_panic(const char *file, int line, const char *what) {
-    spl_say("%s:%d: assertion failed: %s; this is a fault in the program, please report it", file, line, what);
-    abort();
 }

@@ -28,7 +28,10 @@ static void dispatch(struct spl_loop *l, const struct sp_out *out) {
             spl_tcp_output(l->tcp, out);
         break;
     case SP_OUT_CONTROL:
-        spl_control_reply(l, out->id, out->data, out->len);
+        if ((out->id & SPL_OWN_ID) == 0)
+            spl_control_reply(l, out->id, out->data, out->len);
+        else if (l->core.replied != NULL)
+            l->core.replied(l->core.ctx, out->id, out->data, out->len);
         break;
     }
 }

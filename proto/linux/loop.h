@@ -10,6 +10,10 @@
 #include "proto/linux/error.h"
 
 struct event_base;
+
+/* Ids of SP_IN_CONTROL inputs that the host itself delivers have this bit; those of the control socket do not. */
+#define SPL_OWN_ID (UINT64_C(1) << 63)
+
 struct spl_loop;
 
 /* A core as the loop sees it: the five calls of the host contract, and what the host is told. */
@@ -24,6 +28,8 @@ struct spl_core {
                  sp_instant now); /* SIGTERM or SIGINT; NULL: the loop just ends with 0. A second one always ends it */
     void (*turned)(void *ctx);    /* after each turn: look at the core's state; may be NULL. Must not re-enter */
     void (*refused)(void *ctx, sp_err err, const struct sp_in *in); /* an input that the core refused; may be NULL */
+    void (*replied)(void *ctx, uint64_t id, const uint8_t *data,
+                    size_t len); /* to an SP_IN_CONTROL of the host's own; may be NULL */
 };
 
 SP_CHECK sp_err spl_loop_new(struct spl_loop **ret, const struct spl_core *core, struct spl_error *err);
