@@ -15,10 +15,10 @@ void sp_name_root(struct sp_name *ret) {
  * labels to ret unless that is NULL. A label run is bounded by the reader's end; a pointer's target by where the run
  * began. */
 static sp_err walk(struct sp_rd *rd, struct sp_name *ret, bool pointers) {
-    const uint8_t *run = rd->pos, *p = run, *after = NULL;
+    const uint8_t *run = rd->pos, *p = run, *end = rd->end, *after = NULL;
     unsigned len = 0, labels = 0, hops = 0;
     for (;;) {
-        if (p >= rd->end)
+        if (p >= end)
             goto ends;
         unsigned n = *p;
         if (n == 0 || n > SP_LABEL_MAX) {
@@ -32,17 +32,18 @@ static sp_err walk(struct sp_rd *rd, struct sp_name *ret, bool pointers) {
                 break;
             if (n < 0xC0 || !pointers || ++hops > POINTERS_MAX)
                 goto malformed;
-            if (rd->end - p < 2)
+            if (end - p < 2)
                 goto ends;
             size_t target = (size_t)(n & 0x3F) << 8 | p[1];
             if (after == NULL)
                 after = p + 2;
             if (target < OFFSET_MIN || target >= (size_t)(run - rd->base))
                 goto malformed;
+            end = run;
             run = p = rd->base + target;
             continue;
         }
-        if (rd->end - p <= (ptrdiff_t)n)
+        if (end - p <= (ptrdiff_t)n)
             goto ends;
         p += n + 1;
         if ((size_t)(p - run) >= SP_NAME_MAX)
@@ -57,7 +58,7 @@ static sp_err walk(struct sp_rd *rd, struct sp_name *ret, bool pointers) {
     rd->pos = after != NULL ? after : p + 1;
     return SP_OK;
 ends:
-    sp_rd_fail(rd, SP_ERR_SHORT);
+    sp_rd_fail(rd, after == NULL ? SP_ERR_SHORT : SP_ERR_FORM);
     return rd->err;
 malformed:
     sp_rd_fail(rd, SP_ERR_FORM);

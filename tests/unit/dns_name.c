@@ -127,6 +127,8 @@ static void rfc1035_compression_loops(void **state) {
     assert_int_equal(read_at(m, 30, 20, &n, &after), SP_ERR_FORM);
     memcpy(m + 20, "\300\004", 2); /* into the header */
     assert_int_equal(read_at(m, 30, 20, &n, &after), SP_ERR_FORM);
+    memcpy(m + 16, "\005abc\300\020\000\000\000", 9); /* into a label that runs over the pointer */
+    assert_int_equal(read_at(m, 30, 20, &n, &after), SP_ERR_FORM);
     memcpy(m + 20, "\100a\000", 3); /* label types 01 and 10 */
     assert_int_equal(read_at(m, 30, 20, &n, &after), SP_ERR_FORM);
     memcpy(m + 20, "\200a\000", 3);
