@@ -70,6 +70,7 @@ struct sp_walk {
     const struct sp_zone *zone;
     const struct sp_name_key *key; /* of the name that is now looked for */
     struct sp_place name;          /* the same name in the reply */
+    const struct sp_node *dname;   /* the last DNAME that stands in the reply */
 };
 /* An RRset with its signature when asked for. synthesised: at the owner a wildcard stands for. */
 enum sp_resolved sp_walk_put(struct sp_walk *w, enum sp_section section, struct sp_place owner,

@@ -150,7 +150,9 @@ static enum sp_resolved step_dname(struct sp_walk *w, const struct sp_node *n, s
     const struct sp_rrset *dname = sp_node_find(n, SP_TYPE_DNAME);
     unsigned skip = (unsigned)(w->key->labels - n->labels);
     struct sp_place owner = sp_reply_above(&w->ask->reply, w->name, skip), place;
-    enum sp_resolved res = sp_walk_put(w, SP_SECTION_ANSWER, owner, dname, dname->ttl, false, NULL, 0);
+    enum sp_resolved res = w->dname == n ? SP_RESOLVED /* said before: it leads below itself */
+                                         : sp_walk_put(w, SP_SECTION_ANSWER, owner, dname, dname->ttl, false, NULL, 0);
+    w->dname = n;
     if (res != SP_RESOLVED)
         return res;
     size_t front = (size_t)(w->key->len - n->len), target = sp_get_u16(dname->data);
@@ -206,19 +208,28 @@ static enum sp_resolved walk_step(struct sp_walk *w, struct sp_name_key *room, b
     return answer_node(w, n, synthesised);
 }
 
+static bool seen_before(const uint64_t *seen, unsigned n, uint64_t hash) {
+    while (n-- > 0)
+        if (seen[n] == hash)
+            return true;
+    return false;
+}
+
 static enum sp_resolved walk_aliases(struct sp_walk *w) {
     struct sp_name_key rooms[2]; /* the name we stand on, and the next */
+    uint64_t seen[STEPS_MAX];
     enum sp_resolved res = SP_RESOLVED;
-    for (unsigned step = 1; step <= STEPS_MAX; step++) {
+    for (unsigned step = 0; step < STEPS_MAX; step++) {
         bool more = false;
+        seen[step] = w->key->hash[w->key->labels];
         res = walk_step(w, &rooms[step % 2], &more);
-        if (!more || res != SP_RESOLVED)
+        if (!more || res != SP_RESOLVED || seen_before(seen, step + 1, w->key->hash[w->key->labels]))
             break;
     }
     return res;
 }
 
 enum sp_resolved sp_ask_resolve(struct sp_ask *ask, const struct sp_zone *z) {
-    struct sp_walk w = {ask, z, &ask->key, {ask->key.wire, SP_MSG_HEADER, ask->key.len}};
+    struct sp_walk w = {ask, z, &ask->key, {ask->key.wire, SP_MSG_HEADER, ask->key.len}, NULL};
     return walk_aliases(&w);
 }

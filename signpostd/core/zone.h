@@ -87,7 +87,7 @@ SP_CHECK sp_err sp_txn_begin(struct sp_txn **ret, struct sp_zone *z);
 /* Makes the RRset at owner what rrs says (rrs->count 0: gone). Visible to readers at once; no rule of RFC 2136 is applied.
  * Names inside rdata are lowered where RFC 4034 6.2 says so.
  * An error changes nothing: ERR_FULL (memory, names, or 64 types at the name), ERR_RANGE (owner outside the zone, or an RRset too
- * big to be answered and signed), ERR_FORM (rdata that sp_rdata_check turns down), ERR_DENIED (sp_zone_makes). */
+ * big to be answered and signed), what sp_rdata_check says of bad rdata, ERR_DENIED (sp_zone_makes). */
 SP_CHECK sp_err sp_txn_put(struct sp_txn *t, const struct sp_name *owner, const struct sp_rrs *rrs);
 /* One record in or out of an RRset, by RFC 2136 3.4.2: adding one that is there only sets the TTL; CNAME, DNAME and SOA replace;
  * CNAME beside other data, an SOA that does not exist or whose serial would not grow, and deleting the apex's SOA or last NS are

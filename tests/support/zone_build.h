@@ -7,6 +7,9 @@
 
 #define SP_TEST_NOW 1800000000 /* wall seconds */
 
+/* For cmocka: the beginning of a text. */
+#define assert_starts(text, prefix) assert_memory_equal(text, prefix, strlen(prefix))
+
 struct sp_test_world {
     struct sp_mem mem;
     struct sp_zones *zones;
