@@ -96,8 +96,10 @@ bool sp_edns_find(const struct sp_edns *edns, uint16_t code, struct sp_rd *value
 #define SP_MSGW_SLOTS 64
 struct sp_msgw {
     struct sp_wr wr; /* wr.base is the message's start */
-    uint16_t slots[SP_MSGW_SLOTS]; /* offsets of names, hashed; a lost slot only costs bytes */
     uint16_t count[4];
+    uint8_t first_len, first_labels; /* of a name right after the header: most answers repeat it */
+    bool filed;                      /* slots are in use, the first name among them */
+    uint16_t slots[SP_MSGW_SLOTS];   /* offsets of names, hashed; a lost slot only costs bytes */
 };
 
 void sp_msgw_begin(struct sp_msgw *w, void *buf, size_t cap, uint16_t id, uint16_t flags);

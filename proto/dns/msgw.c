@@ -6,7 +6,8 @@
 
 void sp_msgw_begin(struct sp_msgw *w, void *buf, size_t cap, uint16_t id, uint16_t flags) {
     w->wr = sp_wr_init(buf, cap < SP_MSG_MAX ? cap : SP_MSG_MAX);
-    memset(w->slots, 0, sizeof w->slots);
+    w->first_len = w->first_labels = 0;
+    w->filed = false;
     memset(w->count, 0, sizeof w->count);
     uint8_t *p = sp_wr_reserve(&w->wr, SP_MSG_HEADER);
     if (p == NULL)
@@ -58,37 +59,83 @@ static bool written_equal(const struct sp_msgw *w, size_t at, const uint8_t *suf
     return false;
 }
 
+/* Where the labels of a name begin, and the slot of the suffix at each. */
+struct suffixes {
+    unsigned n;
+    uint8_t starts[127], slot[127];
+};
+
+static void suffixes_of(const uint8_t *wire, unsigned labels, struct suffixes *ret) {
+    unsigned at = 0;
+    ret->n = labels;
+    for (unsigned i = 0; i < labels; i++) {
+        ret->starts[i] = (uint8_t)at;
+        at += wire[at] + 1u;
+    }
+    uint32_t h = 0;
+    for (unsigned i = labels; i-- > 0;) {
+        h = label_hash(wire + ret->starts[i], h);
+        ret->slot[i] = (uint8_t)(h % SP_MSGW_SLOTS);
+    }
+}
+
+/* Remembers the first `fresh` suffixes of a name that is written at `here`. */
+static void file(struct sp_msgw *w, const struct suffixes *s, unsigned fresh, size_t here) {
+    for (unsigned i = 0; i < fresh; i++) {
+        if (here + s->starts[i] < POINTER_LIMIT)
+            w->slots[s->slot[i]] = (uint16_t)(here + s->starts[i]);
+    }
+}
+
+static void file_first(struct sp_msgw *w) {
+    struct suffixes s;
+    memset(w->slots, 0, sizeof w->slots);
+    w->filed = true;
+    if (w->first_len == 0)
+        return;
+    suffixes_of(w->wr.base + SP_MSG_HEADER, w->first_labels, &s);
+    file(w, &s, s.n, SP_MSG_HEADER);
+}
+
 /* Finds the longest suffix of name that was written before; *ret_at is where. Returns the number of labels before it
  * and files the new suffixes, as the name is about to be written at the writer's place. */
 static unsigned compress(struct sp_msgw *w, const struct sp_name *name, size_t *ret_at) {
-    uint8_t starts[127], slot[127];
-    unsigned at = 0, n = name->labels;
-    for (unsigned i = 0; i < n; i++) {
-        starts[i] = (uint8_t)at;
-        at += name->wire[at] + 1u;
-    }
-    uint32_t h = 0;
-    for (unsigned i = n; i-- > 0;) {
-        h = label_hash(name->wire + starts[i], h);
-        slot[i] = (uint8_t)(h % SP_MSGW_SLOTS);
-    }
+    struct suffixes s;
+    if (!w->filed)
+        file_first(w);
+    suffixes_of(name->wire, name->labels, &s);
     unsigned fresh = 0;
-    for (; fresh < n; fresh++) {
-        size_t known = w->slots[slot[fresh]];
-        if (known != 0 && written_equal(w, known, name->wire + starts[fresh])) {
+    for (; fresh < s.n; fresh++) {
+        size_t known = w->slots[s.slot[fresh]];
+        if (known != 0 && written_equal(w, known, name->wire + s.starts[fresh])) {
             *ret_at = known;
             break;
         }
     }
-    size_t here = sp_wr_len(&w->wr);
-    for (unsigned i = 0; i < fresh; i++) {
-        if (here + starts[i] < POINTER_LIMIT)
-            w->slots[slot[i]] = (uint16_t)(here + starts[i]);
-    }
+    file(w, &s, fresh, sp_wr_len(&w->wr));
     return fresh;
 }
 
+/* The message's first name, which most others repeat, is neither looked for nor filed until another differs from it. */
+static bool first_name(struct sp_msgw *w, const struct sp_name *name, bool may_compress) {
+    if (sp_wr_len(&w->wr) == SP_MSG_HEADER) {
+        sp_name_write(&w->wr, name);
+        if (w->wr.err == SP_OK) {
+            w->first_len = name->len;
+            w->first_labels = name->labels;
+        }
+        return true;
+    }
+    if (!may_compress || name->len != w->first_len || name->labels == 0 ||
+        !sp_name_equal_bytes(name->wire, w->wr.base + SP_MSG_HEADER, name->len))
+        return false;
+    sp_wr_u16(&w->wr, 0xC000 | SP_MSG_HEADER);
+    return true;
+}
+
 void sp_msgw_name(struct sp_msgw *w, const struct sp_name *name, bool may_compress) {
+    if (first_name(w, name, may_compress))
+        return;
     size_t known = 0;
     unsigned fresh = compress(w, name, &known);
     if (!may_compress || fresh == name->labels) {
@@ -156,7 +203,9 @@ static sp_err take_back(struct sp_msgw *w, size_t len) {
     sp_err err = w->wr.err;
     w->wr.pos = w->wr.base + len;
     w->wr.err = SP_OK;
-    for (unsigned i = 0; i < SP_MSGW_SLOTS; i++) {
+    if (len == SP_MSG_HEADER)
+        w->first_len = w->first_labels = 0;
+    for (unsigned i = 0; w->filed && i < SP_MSGW_SLOTS; i++) {
         if (w->slots[i] >= len)
             w->slots[i] = 0;
     }

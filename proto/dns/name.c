@@ -108,7 +108,7 @@ static inline uint64_t load8(const uint8_t *p) {
     return w;
 }
 
-static bool equal_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
+bool sp_name_equal_bytes(const uint8_t *a, const uint8_t *b, size_t len) {
     size_t i = 0;
     for (; i + 8 <= len; i += 8) {
         if (lower8(load8(a + i)) != lower8(load8(b + i)))
@@ -136,7 +136,7 @@ void sp_name_lower(struct sp_name *name) {
 }
 
 bool sp_name_equal(const struct sp_name *a, const struct sp_name *b) {
-    return a->len == b->len && a->labels == b->labels && equal_bytes(a->wire, b->wire, a->len);
+    return a->len == b->len && a->labels == b->labels && sp_name_equal_bytes(a->wire, b->wire, a->len);
 }
 
 /* Where each label begins; returns how many. */
@@ -182,7 +182,7 @@ bool sp_name_under(const struct sp_name *name, const struct sp_name *top) {
     if (name->len < top->len || name->labels < top->labels)
         return false;
     unsigned at = offset_of(name, name->labels - top->labels);
-    return name->len - at == top->len && equal_bytes(name->wire + at, top->wire, top->len);
+    return name->len - at == top->len && sp_name_equal_bytes(name->wire + at, top->wire, top->len);
 }
 
 bool sp_name_is_wildcard(const struct sp_name *name) {

@@ -39,7 +39,9 @@ bool sp_name_equal(const struct sp_name *a, const struct sp_name *b); /* ASCII c
 int sp_name_cmp(const struct sp_name *a, const struct sp_name *b);    /* canonical order, RFC 4034 6.1 */
 bool sp_name_under(const struct sp_name *name, const struct sp_name *top); /* equal to top or below it */
 void sp_name_lower(struct sp_name *name);
-void sp_name_lower_bytes(uint8_t *wire, size_t len); /* an uncompressed wire name elsewhere */
+/* The same on uncompressed wire names elsewhere. */
+void sp_name_lower_bytes(uint8_t *wire, size_t len);
+bool sp_name_equal_bytes(const uint8_t *a, const uint8_t *b, size_t len);
 bool sp_name_is_wildcard(const struct sp_name *name);
 /* Drops the first n labels (n <= labels). */
 void sp_name_strip(const struct sp_name *name, unsigned n, struct sp_name *ret);
