@@ -2,6 +2,7 @@
 #include "signpostd/core/server_int.h"
 
 #define REPLAY_SLICE   1000 /* records a call */
+#define EXPIRE_SLICE   64   /* changes a call */
 #define SNAPSHOT_SLICE ((size_t)64 << 10)
 #define SNAPSHOT_RETRY (60 * SP_SEC)
 #define KEPT_MAX       65536 /* transactions that pins hold back; beyond, the pins are lost */
@@ -60,7 +61,7 @@ void sp_durable_kept_retire(struct sp_server *s) {
 
 /* The transaction is durable (or there is no disk): p is done with, unless a pin still looks at what it replaced. */
 static void retire(struct sp_server *s, struct sp_pending *p) {
-    if (p->txn != NULL && !sp_ring_alone(&s->pins)) {
+    if (p->txn != NULL && sp_pins_hold(s, p->zone)) {
         sp_ring_remove(&p->ring);
         sp_ring_append(&s->kept, &p->ring);
         if (++s->kept_count > KEPT_MAX)
@@ -385,7 +386,9 @@ void sp_durable_expire_leases(struct sp_server *s) {
     if (!s->ready || s->storage == SP_STORAGE_FAILED || sp_import_busy(s))
         return;
     struct sp_change c;
-    while (sp_updater_deadline(s->updater) <= s->now && sp_updater_expire(s->updater, s->now, &c)) {
+    for (unsigned i = 0; i < EXPIRE_SLICE && sp_updater_deadline(s->updater) <= s->now; i++) {
+        if (!sp_updater_expire(s->updater, s->now, &c))
+            return;
         if (sp_durable_change(s, &c) != SP_OK) {
             sp_updater_expire_later(s->updater, s->now);
             return;

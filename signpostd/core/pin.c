@@ -94,4 +94,15 @@ void sp_pins_lose(struct sp_server *s, uint32_t zone) {
         if (zone == 0 || pin->zone == zone)
             pin->lost = true;
     }
+    if (zone == 0)
+        sp_durable_kept_retire(s);
+}
+
+bool sp_pins_hold(const struct sp_server *s, uint32_t zone) {
+    for (const struct sp_ring *r = s->pins.next; r != &s->pins; r = r->next) {
+        const struct sp_pin *pin = SP_CONTAINER(r, const struct sp_pin, ring);
+        if (!pin->lost && pin->zone == zone)
+            return true;
+    }
+    return false;
 }

@@ -152,7 +152,8 @@ void sp_transfer_drop(struct sp_server *s, struct sp_stream *st);
 /* pin.c */
 SP_CHECK sp_err sp_pin_new(struct sp_server *s, struct sp_zone *z, bool sorted, struct sp_pin **ret);
 void sp_pin_free(struct sp_server *s, struct sp_pin *pin);
-void sp_pins_lose(struct sp_server *s, uint32_t zone); /* 0: of all zones */
+void sp_pins_lose(struct sp_server *s, uint32_t zone);       /* 0: of all zones */
+bool sp_pins_hold(const struct sp_server *s, uint32_t zone); /* a pin looks at what its transactions replace */
 
 /* durable.c */
 SP_CHECK sp_err sp_durable_open(struct sp_server *s);
