@@ -30,19 +30,20 @@ static uint32_t label_hash(const uint8_t *label, uint32_t rest) {
 }
 
 /* Whether the name written at `at` is the wire name `suffix`, case aside. What was written is ours, but a slot may be
- * stale, so every step is bounded. */
+ * stale, so every step is bounded as a reader bounds it. */
 static bool written_equal(const struct sp_msgw *w, size_t at, const uint8_t *suffix) {
     const uint8_t *base = w->wr.base;
-    size_t len = sp_wr_len(&w->wr);
+    size_t run = at, len = sp_wr_len(&w->wr);
     while (at < len) {
         unsigned n = base[at];
         if (n >= 0xC0) {
             if (len - at < 2)
                 return false;
             size_t target = (n & 0x3Fu) << 8 | base[at + 1];
-            if (target >= at)
+            if (target >= run)
                 return false;
-            at = target;
+            len = run;
+            run = at = target;
             continue;
         }
         if (n != suffix[0] || len - at <= n)
@@ -198,17 +199,13 @@ static void write_fixed(struct sp_msgw *w, uint16_t type, uint16_t rclass, uint3
     sp_put_u32(p + 4, ttl);
 }
 
-/* Takes back what was written since `len`. */
+/* Takes back what was written since `len`. Slots that lie behind it go stale, which written_equal() bears. */
 static sp_err take_back(struct sp_msgw *w, size_t len) {
     sp_err err = w->wr.err;
     w->wr.pos = w->wr.base + len;
     w->wr.err = SP_OK;
     if (len == SP_MSG_HEADER)
         w->first_len = w->first_labels = 0;
-    for (unsigned i = 0; w->filed && i < SP_MSGW_SLOTS; i++) {
-        if (w->slots[i] >= len)
-            w->slots[i] = 0;
-    }
     return err;
 }
 

@@ -108,6 +108,8 @@ static void rfc9018_old_secret(void **state) {
     assert_int_equal(check(&v, 24, v.made), SP_COOKIE_BAD);
     v.s.have_before = true;
     assert_int_equal(check(&v, 24, v.made), SP_COOKIE_RENEW);
+    v.s.before[0] ^= 2;
+    assert_int_equal(check(&v, 24, v.made), SP_COOKIE_BAD);
 }
 
 /* RFC 7873 4, 5.2.2: 8 bytes, or 16 to 40. */

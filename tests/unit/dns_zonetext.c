@@ -146,6 +146,8 @@ static void refuse(const char *text, unsigned line, unsigned column, const char 
 static void error_positions(void **state) {
     refuse("$INCLUDE other.zone\n", 1, 1, "$INCLUDE is not supported");
     refuse("$TTL 1\n$GENERATE 1-9 a$ A 10.0.0.$\n", 2, 1, "$GENERATE is not supported");
+    refuse("a 1 A 192.0.2.1\n $TTL 5\n", 2, 2, "not a record type");
+    refuse("\"$TTL\" 5\n", 1, 1, "quotes");
     refuse("$FOO\n", 1, 1, "unknown directive");
     refuse("$TTL\n", 1, 5, "without its argument");
     refuse("$TTL x\n", 1, 6, "not a TTL");
