@@ -313,7 +313,7 @@ static void replay(struct sp_server *s) {
     } else if (sp_log_state(s->log) == SP_LOG_READY) {
         s->storage = SP_STORAGE_DURABLE;
         s->ready = true;
-        sp_updater_replayed(s->updater, s->now);
+        sp_updater_replayed(s->updater, s->now, s->wall);
         sp_trace(&s->cfg.trace, s->now, SP_TRACE_log_replayed, s->last_seq, s->replayed);
     }
 }

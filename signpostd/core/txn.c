@@ -11,6 +11,10 @@ sp_err sp_txn_begin(struct sp_txn **ret, struct sp_zone *z) {
     return SP_OK;
 }
 
+void sp_txn_unlimited(struct sp_txn *t) {
+    t->limit = UINT32_MAX / 4;
+}
+
 /* ---- the list of changes ---- */
 
 static uint32_t *index_slot(const struct sp_txn *t, const struct sp_node *n, uint16_t type) {

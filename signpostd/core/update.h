@@ -43,6 +43,7 @@ enum sp_ede {
 #define SP_REFUSAL_LIST(X)                                                                                              \
     X(none, NOERROR, NONE, "")                                                                                          \
     X(form, FORMERR, INVALID, "malformed message")                                                                      \
+    X(edns_version, BADVERS, NONE, "")                                                                                  \
     X(zone_section, FORMERR, INVALID, "the zone section must hold one SOA question")                                    \
     X(not_auth, NOTAUTH, NOT_AUTH, "this server is not authoritative for that zone")                                    \
     X(unsigned, REFUSED, PROHIBITED, "updates must be signed, by SIG(0) or TSIG")                                       \
@@ -59,6 +60,7 @@ enum sp_ede {
     X(tsig_badkey, NOTAUTH, PROHIBITED, "unknown TSIG key or algorithm")                                                \
     X(tsig_badsig, NOTAUTH, BOGUS, "the TSIG does not verify")                                                          \
     X(tsig_time, NOTAUTH, SIG_EXPIRED, "the TSIG's time is outside its window; check the clock")                        \
+    X(tsig_replay, NOTAUTH, PROHIBITED, "older than an update already accepted from this TSIG key")                     \
     X(tsig_trunc, NOTAUTH, PROHIBITED, "the TSIG is truncated too much")                                                \
     X(budget_global, REFUSED, OTHER, "busy verifying signatures; try again later")                                      \
     X(budget_prefix, REFUSED, OTHER, "too many signed messages from this network; try again later")                     \
@@ -303,7 +305,7 @@ bool sp_updater_lease(const struct sp_updater *u, const struct sp_zone *zone, co
 SP_CHECK sp_err sp_updater_apply(struct sp_updater *u, const struct sp_log_record *rec, sp_instant now);
 /* The log is replayed: every lease starts again with its granted length, and from now on only signatures whose inception is later
  * than the last accepted one count (what was accepted without being logged cannot be told from a replay). */
-void sp_updater_replayed(struct sp_updater *u, sp_instant now);
+void sp_updater_replayed(struct sp_updater *u, sp_instant now, sp_wall wall);
 
 /* Walks the whole state as records, while changes go on: ret is in the updater's buffer, borrowed until the next call on it. False at
  * the end. The same record again: sp_updater_snapshot_again before the next call (buffers were busy). */

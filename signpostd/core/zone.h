@@ -84,6 +84,7 @@ bool sp_zone_makes(const struct sp_zone *z, const struct sp_name *owner, uint16_
 struct sp_txn; /* a list of (node, type, before, after) */
 
 SP_CHECK sp_err sp_txn_begin(struct sp_txn **ret, struct sp_zone *z);
+void sp_txn_unlimited(struct sp_txn *t); /* for a replay of what was too big for the limit */
 /* Makes the RRset at owner what rrs says (rrs->count 0: gone). Visible to readers at once; no rule of RFC 2136 is applied.
  * Names inside rdata are lowered where RFC 4034 6.2 says so.
  * An error changes nothing: ERR_FULL (memory, names, or 64 types at the name), ERR_RANGE (owner outside the zone, or an RRset too
