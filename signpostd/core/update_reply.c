@@ -43,7 +43,7 @@ sp_err sp_signer_sign(struct sp_updater *u, struct sp_signer *signer, struct sp_
     case SP_REPLY_TSIG: {
         /* The first reply covers the request's MAC; its own is then what the next one covers. */
         struct sp_tsig_state asked = signer->tsig_state;
-        return sp_tsig_sign(wr, &signer->tsig, wall, &asked, later, &signer->tsig_state);
+        return sp_tsig_sign(wr, &signer->tsig, wall, later ? NULL : &asked, later, &signer->tsig_state);
     }
     case SP_REPLY_TSIG_UNSIGNED:
         return sp_tsig_unsigned(wr, &signer->name, &signer->tsig_alg, signer->tsig_state.error, wall);
