@@ -135,6 +135,7 @@ enum sp_log_phase {
     SP_LOG_PH_SNAPSHOT,
     SP_LOG_PH_JOURNAL,
     SP_LOG_PH_SCAN,
+    SP_LOG_PH_SETTLE,
     SP_LOG_PH_FINISH
 };
 
@@ -225,6 +226,7 @@ void sp_log_snapshot_switched(struct sp_log *log, sp_instant now);
 /* replay.c */
 void sp_log_open_start(struct sp_log *log);
 void sp_log_open_read(struct sp_log *log);
+void sp_log_open_settled(struct sp_log *log);
 void sp_log_open_finish(struct sp_log *log, sp_instant now);
 
 /* log.c */

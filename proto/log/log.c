@@ -99,6 +99,10 @@ bool sp_log_request(struct sp_log *log, struct sp_blk_req *ret) {
 }
 
 static void super_flushed(struct sp_log *log, sp_instant now) {
+    if (log->state == SP_LOG_OPENING && log->reader.phase == SP_LOG_PH_SETTLE) {
+        sp_log_open_settled(log);
+        return;
+    }
     log->super = log->super_next;
     log->super_slot ^= 1;
     if (log->state == SP_LOG_OPENING)

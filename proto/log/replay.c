@@ -1,7 +1,7 @@
 #include "proto/log/impl.h"
 
 /* From new to READY: superblocks, snapshot, journal up to the first block that does not check, a look at the rest of
- * the ring for proof that this is not the journal's end, and the superblock of the new epoch. */
+ * the ring for proof that this is not the journal's end, a flush, and the superblock of the new epoch. */
 
 static void read_next(struct sp_log *log) {
     struct sp_log_reader *r = &log->reader;
@@ -40,8 +40,15 @@ static void begin_journal(struct sp_log *log) {
     read_next(log);
 }
 
+/* What was read may be volatile still, when not the power but only the program had gone. The superblock will say that
+ * it is durable, and must not reach the disk before it. */
+static void settle(struct sp_log *log) {
+    log->reader.phase = SP_LOG_PH_SETTLE;
+    sp_log_queue(log, SP_LOG_OP_SUPER_FLUSH, SP_BLK_FLUSH, 0, 0, NULL);
+}
+
 /* A new epoch, durable before anything is written under it. */
-static void write_epoch(struct sp_log *log) {
+void sp_log_open_settled(struct sp_log *log) {
     log->reader.phase = SP_LOG_PH_FINISH;
     log->super_next = log->super;
     log->super_next.epoch = log->super.epoch + 1;
@@ -54,7 +61,7 @@ static void format(struct sp_log *log) {
     sp_rng_fill(log->rng, log->super.id, sizeof log->super.id);
     log->super_slot = 1; /* so that slot 0 is written; slot 1 stays blank until slot 0 is durable */
     log->reader.cut = 0;
-    write_epoch(log);
+    sp_log_open_settled(log);
 }
 
 static void supers_read(struct sp_log *log) {
@@ -102,6 +109,7 @@ void sp_log_open_read(struct sp_log *log) {
     case SP_LOG_PH_SCAN:
         log->reader.next = 0;
         return;
+    case SP_LOG_PH_SETTLE:
     case SP_LOG_PH_FINISH:
         return;
     }
@@ -214,7 +222,7 @@ static void phase_end(struct sp_log *log) {
     if (log->seq < log->super.durable || (r->prev_seq != 0 && r->prev_seq < log->super.seq))
         sp_log_fail(log, SP_ERR_CORRUPT);
     else
-        write_epoch(log);
+        settle(log);
 }
 
 /* ---- records ---- */
@@ -315,7 +323,7 @@ static bool journal_record(struct sp_log *log, struct sp_log_record *ret) {
 
 bool sp_log_replay(struct sp_log *log, struct sp_log_record *ret) {
     struct sp_log_reader *r = &log->reader;
-    while (log->state == SP_LOG_OPENING && r->phase >= SP_LOG_PH_SNAPSHOT && r->phase < SP_LOG_PH_FINISH) {
+    while (log->state == SP_LOG_OPENING && r->phase >= SP_LOG_PH_SNAPSHOT && r->phase < SP_LOG_PH_SETTLE) {
         bool snapshot = r->phase == SP_LOG_PH_SNAPSHOT;
         if (r->phase != SP_LOG_PH_SCAN && join(log, snapshot ? SP_LOG_ENTRY : SP_LOG_RECORD)) {
             bool mine = snapshot ? snapshot_entry(log, ret) : journal_record(log, ret);

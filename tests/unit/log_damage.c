@@ -245,6 +245,30 @@ static void older_superblock_is_not_believed(void **state) {
     tl_free(t);
 }
 
+/* Only the program had gone, what it wrote is in a cache: a flush comes before the superblock that says it is durable.
+ */
+static void what_was_read_is_flushed_first(void **state) {
+    struct tl *t = tl_new(64);
+    tl_open(t, true);
+    tl_put(t, 1, 1, 10);
+    sp_log_free(t->log);
+    assert_int_equal(sp_log_new(&t->log, &t->mem, t->blocks, false, &t->rng, NULL), SP_OK);
+    struct sp_log_record rec;
+    struct sp_blk_req r;
+    /* superblocks; the ring; what was read; the superblock */
+    static const enum sp_blk_op order[] = {SP_BLK_READ, SP_BLK_READ, SP_BLK_FLUSH, SP_BLK_WRITE, SP_BLK_FLUSH};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        while (sp_log_replay(t->log, &rec))
+            ;
+        assert_true(sp_log_request(t->log, &r));
+        assert_int_equal(r.op, order[i]);
+        assert_int_equal(sp_log_state(t->log), SP_LOG_OPENING);
+        sp_log_complete(t->log, r.id, tl_do(t, &r), 0);
+    }
+    assert_int_equal(sp_log_state(t->log), SP_LOG_READY);
+    tl_free(t);
+}
+
 /* Whichever write or flush fails: what was appended with it is never acknowledged, nor anything later. */
 static void failing_device(void **state) {
     for (unsigned at = 1; at <= 14; at++) {
@@ -275,9 +299,11 @@ static void failing_device(void **state) {
     }
     struct tl *t = tl_new(64);
     tl_open(t, true);
-    t->fail_after = 1; /* the superblock of the new epoch */
-    tl_forget(t);
-    fails_with(t, false, SP_ERR_IO);
+    for (unsigned at = 1; at <= 3; at++) { /* a flush, the superblock of the new epoch, a flush */
+        t->fail_after = at;
+        fails_with(t, false, SP_ERR_IO);
+    }
+    assert_int_equal(tl_open(t, false), SP_LOG_READY);
     tl_free(t);
 }
 
@@ -292,6 +318,7 @@ int main(void) {
         cmocka_unit_test(unformatted_is_never_overwritten),
         cmocka_unit_test(superblocks),
         cmocka_unit_test(older_superblock_is_not_believed),
+        cmocka_unit_test(what_was_read_is_flushed_first),
         cmocka_unit_test(failing_device),
     };
     return cmocka_run_group_tests_name("log_damage", tests, NULL, NULL);
