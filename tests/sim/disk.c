@@ -72,9 +72,12 @@ static void do_flush(struct sim_disk *d, uint64_t covers) {
 static void survive(struct sim_disk *d, uint64_t block, const uint8_t *bytes, unsigned mood) {
     uint8_t *to = d->safe + block * SP_BLK_SIZE;
     uint64_t fate = mood == 0 ? 0 : mood == 1 ? 1 : sim_below(d->sim, 3);
-    for (size_t at = 0; at < SP_BLK_SIZE; at += SIM_SECTOR)
-        if (fate == 1 || (fate == 2 && sim_chance(d->sim, 50)))
-            memcpy(to + at, bytes + at, SIM_SECTOR);
+    for (size_t at = 0; at < SP_BLK_SIZE; at += SIM_SECTOR) {
+        uint64_t sector = fate == 2 ? sim_below(d->sim, 9) : fate == 1 ? 1 : 0;
+        /* lost; there; or, rarely, only its beginning is */
+        size_t n = sector == 8 ? sim_below(d->sim, SIM_SECTOR) : sector % 2 == 1 ? SIM_SECTOR : 0;
+        memcpy(to + at, bytes + at, n);
+    }
     sim_note(d->sim, "disk survive", block, fate);
 }
 
