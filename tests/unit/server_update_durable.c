@@ -140,7 +140,7 @@ static void an_operators_change_waits_too(void **state) {
 }
 
 static void too_many_in_flight_are_turned_away(void **state) {
-    char text[256], owner[64];
+    char text[256], owner[128];
     rig_init(&r, 256);
     r.config.limits.updates_in_flight = 5;
     rig_start(&r);
@@ -163,7 +163,7 @@ static void too_many_in_flight_are_turned_away(void **state) {
 
 /* A full disk refuses, says so, and goes on answering. */
 static void a_full_disk_says_so(void **state) {
-    char text[256], owner[64];
+    char text[256], owner[128];
     unsigned taken = 0, refused = 0;
     start(64);
     for (unsigned i = 0; i < 6000 && refused < 3; i++) {
