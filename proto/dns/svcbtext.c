@@ -5,9 +5,11 @@
 
 /* ---- printing ---- */
 
+/* Keys later than RFC 9460's are printed by number: readers of zone text that are older than their names still take
+ * them. */
 static void print_key(struct sp_wr *wr, uint16_t key) {
     const struct sp_param_row *row = sp_param_row(key);
-    if (row != NULL) {
+    if (row != NULL && key <= SP_PARAM_IP6) {
         sp_text_string(wr, row->name);
     } else {
         sp_text_string(wr, "key");
