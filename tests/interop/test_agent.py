@@ -1,0 +1,335 @@
+"""signpost-agent and signpostd for real: join, up, networks that change, down, leave. Each device in a network namespace of its own,
+behind one bridge with the signpost's. Marked where an RFC's rule shows: 2136, 2931 (signed both ways), 9664 (leases)."""
+import ipaddress
+import itertools
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+
+import pytest
+
+from conftest import AGENT
+
+ZONE = "me.signpost"
+SERVER = "198.51.100.1"
+numbers = itertools.count(2)
+
+
+def ip(*command, space=None):
+    subprocess.run(["ip", *(["-n", space] if space else []), *map(str, command)], check=True, capture_output=True)
+
+
+def await_true(check, what, seconds=15):
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+class Device:
+    """A namespace with an address on the bridge, and a state directory."""
+
+    def __init__(self, net, name):
+        self.net, self.name, self.number = net, f"{name}.{ZONE}", next(numbers)
+        self.space, self.address = f"{net.prefix}d{self.number}", f"198.51.100.{self.number}"
+        self.state, self.daemon = net.work / self.space, None
+        net.plug(self.space, f"{self.address}/24")
+
+    def agent(self, *args, stdin=None, state=None):
+        command = ["ip", "netns", "exec", self.space, str(AGENT), "--state", str(state or self.state), *map(str, args)]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
+
+    def join(self, token=None, state=None, *args):
+        return self.agent("join", *args, stdin=(token or self.net.invite(self.name)) + "\n", state=state)
+
+    def joined(self):
+        p = self.join()
+        assert p.returncode == 0, p.stderr
+        self.overlay = p.stdout.split()[1]
+        return self
+
+    def up(self, *args):
+        self.log = open(self.net.work / f"{self.space}.log", "ab")
+        self.daemon = subprocess.Popen(["ip", "netns", "exec", self.space, str(AGENT), "--state", str(self.state), "up", *args], stderr=self.log)
+        await_true(lambda: self.status().get("state") == "up", f"{self.name} to be up")
+        return self
+
+    def log_text(self):
+        return (self.net.work / f"{self.space}.log").read_text()
+
+    def status(self):
+        p = self.agent("status", "--json")
+        return json.loads(p.stdout) if p.stdout else {}
+
+    def dig(self, rdtype):
+        """What stands at the name, asked at the signpost."""
+        p = subprocess.run(["ip", "netns", "exec", self.net.space, "dig", f"@{SERVER}", "+short", "+tries=2", "+time=2", self.name, rdtype],
+                           capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout
+        return sorted(p.stdout.split("\n")[:-1])
+
+    def stop(self, sig=signal.SIGTERM):
+        if self.daemon is None or self.daemon.poll() is not None:
+            return self.daemon and self.daemon.returncode
+        self.daemon.send_signal(sig)
+        return self.daemon.wait(40)
+
+
+class Net:
+    def __init__(self, work, start_signpost):
+        self.work, self.prefix, self.devices = work, f"sa{time.monotonic_ns() % 10**6}", []
+        self.space = self.prefix + "s"
+        ip("netns", "add", self.space)
+        ip("link", "set", "lo", "up", space=self.space)
+        ip("link", "add", "bridge", "type", "bridge", space=self.space)
+        ip("addr", "add", f"{SERVER}/24", "dev", "bridge", space=self.space)
+        ip("link", "set", "bridge", "up", space=self.space)
+        self.signpost = start_signpost(listen=[f"{SERVER}:53"], netns=self.space)
+        self.signpost.ctl("zone", "add", ZONE, "--address", SERVER)
+
+    def plug(self, space, address):
+        ip("netns", "add", space)
+        ip("link", "set", "lo", "up", space=space)
+        ip("link", "add", f"p{space}", "type", "veth", "peer", "name", "eth0", "netns", space, space=self.space)
+        ip("link", "set", f"p{space}", "master", "bridge", "up", space=self.space)
+        ip("addr", "add", address, "dev", "eth0", space=space)
+        ip("link", "set", "eth0", "up", space=space)
+
+    def device(self, name):
+        self.devices.append(Device(self, name))
+        return self.devices[-1]
+
+    def invite(self, name):
+        return self.signpost.ctl("invite", ZONE, name.removesuffix("." + ZONE), "--address", SERVER).strip()
+
+    def end(self):
+        for d in self.devices:
+            d.stop(signal.SIGKILL)
+            ip("netns", "del", d.space)
+        self.signpost.stop()
+        ip("netns", "del", self.space)
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory, start_signpost):
+    n = Net(tmp_path_factory.mktemp("agent"), start_signpost)
+    yield n
+    n.end()
+
+
+def test_join_registers_identity(net):
+    d = net.device("join")
+    p = d.join()
+    assert (p.returncode, p.stderr) == (0, "")
+    name, overlay = p.stdout.split()
+    assert name == d.name
+    assert ipaddress.ip_address(overlay) in ipaddress.ip_network("fd00::/8")
+    assert d.dig("AAAA") == [overlay]
+    assert len(d.dig("KEY")) == 1 and d.dig("KEY")[0].startswith("512 3 15 ")
+    assert stat.S_IMODE(d.state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((d.state / "identity").stat().st_mode) == 0o600
+    again = d.join()
+    assert again.returncode == 1 and "joined already" in again.stderr
+
+
+def test_join_json(net):
+    p = net.device("join-json").join(None, None, "--json")
+    assert p.returncode == 0, p.stderr
+    got = json.loads(p.stdout)
+    assert got["schema"] == 1 and got["name"] == f"join-json.{ZONE}" and got["zone"] == ZONE and got["overlay"].startswith("fd")
+
+
+def test_a_token_works_once(net):
+    d = net.device("once")
+    token = net.invite(d.name)
+    assert d.join(token).returncode == 0
+    key = d.dig("KEY")
+    thief = net.work / "thief"
+    p = d.join(token, thief)
+    assert p.returncode == 1 and p.stdout == ""
+    assert "used" in p.stderr or "key" in p.stderr
+    assert d.dig("KEY") == key
+    assert not (thief / "identity").exists()
+
+
+def test_join_again_after_a_lost_answer(net):
+    """The identity is left as a join without an answer leaves it: the same token must lead to the same key."""
+    d = net.device("lost")
+    token = net.invite(d.name)
+    net.signpost.stop(signal.SIGKILL)
+    p = d.join(token)
+    assert p.returncode == 1 and "no answer" in p.stderr
+    assert "has not finished joining" in d.agent("up").stderr
+    net.signpost.start()
+    p = d.join(token)
+    assert p.returncode == 0, p.stderr
+    assert d.dig("AAAA") == [p.stdout.split()[1]]
+
+
+def test_bad_tokens(net):
+    d = net.device("bad")
+    token = net.invite(d.name)
+    for text in ["", "rubbish", token[:-3], token[:40] + ("A" if token[40] != "A" else "B") + token[41:], "x" * 5000]:
+        p = d.agent("join", stdin=text)
+        assert p.returncode == 1 and p.stdout == "" and p.stderr.startswith("signpost-agent: ") and p.stderr.count("\n") == 1, (text, p)
+    assert d.dig("KEY") == []
+
+
+def test_up_publishes_status_and_resolve(net):
+    d = net.device("up").joined().up()
+    assert d.dig("A") == [d.address]
+    assert d.dig("AAAA") == [d.overlay]
+    s = d.status()
+    assert s["schema"] == 1 and s["running"] is True and s["name"] == d.name + "." and s["overlay"] == d.overlay
+    assert s["published"] == [d.address] and s["signpost"] == SERVER and s["trust"] == "hosted"
+    assert 30 <= s["lease_s"] <= 3600 and s["next_in_s"] <= s["lease_s"] * 0.85
+    assert s["counts"]["accepted"] >= 1 and s["counts"]["dropped_sig"] == 0
+    text = d.agent("status")
+    assert text.returncode == 0 and "state:     up" in text.stdout
+    second = d.agent("up")
+    assert second.returncode == 1 and "in use by process" in second.stderr
+    for extra in [], ["--server", SERVER]:
+        p = d.agent("resolve", d.name, "--json", *extra)
+        assert p.returncode == 0, p.stderr
+        rows = json.loads(p.stdout)["addresses"]
+        assert {(r["type"], r["address"]) for r in rows} == {("A", d.address), ("AAAA", d.overlay)}
+        assert all(0 < r["ttl"] <= 60 for r in rows)
+    p = d.agent("resolve", f"nobody.{ZONE}")
+    assert p.returncode == 1 and "does not exist" in p.stderr
+    assert d.stop() == 0
+    assert d.agent("status").returncode == 1
+    assert d.dig("A") == [d.address]  # a signal withdraws nothing
+    p = d.agent("down")
+    assert p.returncode == 0, p.stderr
+    assert d.dig("A") == []
+
+
+def test_networks_that_change(net):
+    d = net.device("roam").joined().up()
+    serial = d.net.signpost.ctl("zone", "list")
+    other = f"198.51.100.{d.number + 100}"
+    ip("addr", "add", f"{other}/24", "dev", "eth0", space=d.space)
+    await_true(lambda: d.dig("A") == sorted([d.address, other]), "the second address")
+    ip("addr", "add", "2001:db8:7::7/64", "dev", "eth0", "nodad", space=d.space)
+    await_true(lambda: d.dig("AAAA") == sorted([d.overlay, "2001:db8:7::7"]), "the IPv6 address")
+    ip("addr", "del", f"{d.address}/24", "dev", "eth0", space=d.space)
+    ip("addr", "add", f"{other}/24", "dev", "eth0", space=d.space) if other not in subprocess.run(
+        ["ip", "-n", d.space, "addr"], capture_output=True, text=True).stdout else None
+    await_true(lambda: d.dig("A") == [other], "the first address to go")
+    ip("addr", "del", "2001:db8:7::7/64", "dev", "eth0", space=d.space)
+    await_true(lambda: d.dig("AAAA") == [d.overlay], "the IPv6 address to go")
+    assert len(d.dig("KEY")) == 1 and serial
+    # Away from every network, then back on another.
+    ip("link", "set", "eth0", "down", space=d.space)
+    time.sleep(2)
+    ip("addr", "flush", "dev", "eth0", space=d.space)
+    back = f"198.51.100.{d.number + 150}"
+    ip("addr", "add", f"{back}/24", "dev", "eth0", space=d.space)
+    ip("link", "set", "eth0", "up", space=d.space)
+    await_true(lambda: d.dig("A") == [back], "the address after coming back")
+
+
+def test_what_is_published(net):
+    d = net.device("choice").joined()
+    ip("addr", "add", "10.7.7.7/24", "dev", "eth0", space=d.space)
+    d.up("--no-publish", "--publish", "203.0.113.99")
+    assert d.dig("A") == ["203.0.113.99"]
+    assert d.agent("down").returncode == 0
+    assert d.daemon.wait(10) == 0
+    d.up("--publish-private", "--lease", "600")
+    assert d.dig("A") == sorted(["10.7.7.7", d.address])
+    assert d.status()["lease_s"] == 600
+
+
+def test_down_withdraws_and_stops_the_agent(net):
+    d = net.device("down").joined().up()
+    p = d.agent("down", "--json")
+    assert p.returncode == 0, p.stderr
+    assert json.loads(p.stdout) == {"schema": 1, "result": "down", "name": d.name}
+    assert d.daemon.wait(10) == 0
+    assert d.dig("A") == [] and d.dig("AAAA") == [d.overlay] and len(d.dig("KEY")) == 1
+    d.up()
+    assert d.dig("A") == [d.address]
+
+
+def test_an_agent_that_was_killed(net):
+    """What it published is remembered, and withdrawn by the next command; its socket and lock are in nobody's way."""
+    d = net.device("killed").joined()
+    ip("addr", "add", "2001:db8:8::8/64", "dev", "eth0", "nodad", space=d.space)
+    d.up()
+    assert d.dig("AAAA") == sorted([d.overlay, "2001:db8:8::8"])
+    d.stop(signal.SIGKILL)
+    assert d.agent("status").returncode == 1
+    p = d.agent("down")
+    assert p.returncode == 0, p.stderr
+    assert d.dig("A") == [] and d.dig("AAAA") == [d.overlay]
+    d.up()
+
+
+def test_leave_removes_the_device(net):
+    d = net.device("leave").joined().up()
+    p = d.agent("leave")
+    assert (p.returncode, p.stdout) == (0, f"{d.name}: left\n"), p.stderr
+    assert d.daemon.wait(10) == 0
+    assert d.dig("A") == d.dig("AAAA") == d.dig("KEY") == []
+    assert not (d.state / "identity").exists() and not (d.state / "memory").exists()
+    p = d.agent("status")
+    assert p.returncode == 1 and "has not joined" in p.stderr
+    assert d.join().returncode == 0  # a new invite, the same name
+
+
+def test_leave_without_the_signpost(net):
+    d = net.device("leave-alone").joined()
+    ip("link", "set", "eth0", "down", space=d.space)
+    p = d.agent("leave")
+    assert p.returncode == 1 and "--force" in p.stderr and (d.state / "identity").exists()
+    p = d.agent("leave", "--force")
+    assert p.returncode == 0 and not (d.state / "identity").exists()
+
+
+def test_a_revoked_device(net):
+    d = net.device("revoked").joined().up()
+    net.signpost.ctl("device", "revoke", ZONE, "revoked")
+    ip("addr", "add", f"198.51.100.{d.number + 100}/24", "dev", "eth0", space=d.space)
+    await_true(lambda: d.status()["state"] == "refused", "the refusal")
+    s = d.status()
+    assert s["last_ede"] == 18 and s["last_ede_text"]
+    assert "refused this device" in d.log_text()
+    assert d.dig("KEY") == []
+
+
+def test_a_signpost_that_restarts(net):
+    """RFC 2931 3.2: what was signed before the restart is known after it; what is signed later is taken."""
+    d = net.device("restart").joined().up()
+    assert net.signpost.stop() == 0
+    other = f"198.51.100.{d.number + 100}"
+    ip("addr", "add", f"{other}/24", "dev", "eth0", space=d.space)
+    time.sleep(2)
+    net.signpost.start()
+    await_true(lambda: d.dig("A") == sorted([d.address, other]), "the registration after the restart", 40)
+    assert d.dig("AAAA") == [d.overlay]
+
+
+@pytest.mark.slow
+def test_rfc9664_presence_expires_identity_stays(net):
+    d = net.device("expire").joined().up("--lease", "30")
+    assert d.dig("A") == [d.address]
+    first = d.status()["counts"]["accepted"]
+    await_true(lambda: d.status()["counts"]["accepted"] > first, "a refresh", 30)
+    d.stop(signal.SIGKILL)
+    time.sleep(5)
+    assert d.dig("A") == [d.address]
+    await_true(lambda: d.dig("A") == [], "the lease to end", 35)
+    assert d.dig("AAAA") == [d.overlay] and len(d.dig("KEY")) == 1
+
+
+@pytest.mark.parametrize("args", [[], ["fly"], ["up", "--lease", "1"], ["up", "--publish", "me"], ["up", "x"], ["up", "--no-publish", "--publish-private"],
+                                  ["join", "token"], ["status", "--xml"], ["resolve"], ["resolve", "a..b"], ["resolve", "a", "--server", "x"],
+                                  ["leave", "now"], ["--state"]])
+def test_usage_errors(args, tmp_path):
+    p = subprocess.run([str(AGENT), *args], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL,
+                       env={**os.environ, "XDG_STATE_HOME": str(tmp_path)})
+    assert p.returncode == 2 and p.stdout == "" and "signpost-agent" in p.stderr
