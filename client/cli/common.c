@@ -88,10 +88,8 @@ int cli_explain(const struct sp_agent_status *s, const char *what) {
         spl_say("%s: no answer from the signpost at %s; check the network and that it runs, then try again", what,
                 addr);
         if (s->unsigned_rcode >= 0)
-            spl_say("note: unsigned replies were dropped (the last had rcode %d%s); a signpost that does not know this "
-                    "device's "
-                    "key, or somebody in between, may send them",
-                    s->unsigned_rcode, s->unsigned_ede >= 0 ? " and a reason" : "");
+            spl_say("note: unsigned replies were dropped, as anybody can send them; the last one said: rcode %d%s%s",
+                    s->unsigned_rcode, s->unsigned_text[0] != 0 ? ", " : "", s->unsigned_text);
         if (s->counts.dropped_key + s->counts.dropped_sig > 0)
             spl_say("note: %llu replies with a wrong signature were dropped; somebody else may answer at that address",
                     (unsigned long long)(s->counts.dropped_key + s->counts.dropped_sig));

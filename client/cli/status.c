@@ -36,7 +36,8 @@ static int print_text(json_t *o) {
         printf("problem:   %s%s%s\n", text(o, "last_error"), text(o, "last_ede_text")[0] != 0 ? ": " : "",
                text(o, "last_ede_text"));
     if (json_object_get(o, "unsigned_rcode") != NULL)
-        printf("note:      unsigned replies were dropped\n");
+        printf("note:      unsigned replies were dropped; the last said: %s\n",
+               text(o, "unsigned_text")[0] != 0 ? text(o, "unsigned_text") : "nothing more");
     return fflush(stdout) != 0 ? CLI_FAILED : CLI_OK;
 }
 

@@ -133,6 +133,7 @@ void sp_agent_status(const struct sp_agent *a, struct sp_agent_status *ret) {
     memcpy(ret->last_ede_text, a->last_ede_text, sizeof ret->last_ede_text);
     ret->unsigned_rcode = a->unsigned_rcode;
     ret->unsigned_ede = a->unsigned_ede;
+    memcpy(ret->unsigned_text, a->unsigned_text, sizeof ret->unsigned_text);
     ret->attempts = a->failures;
     if (a->id.addr_count > 0)
         ret->signpost = a->id.addrs[a->addr_at % a->id.addr_count];

@@ -94,6 +94,7 @@ struct sp_agent_status {
     char last_ede_text[128];           /* printable ASCII */
     int unsigned_rcode; /* of the last reply that was dropped for want of a signature; a hint, no more; -1 */
     int unsigned_ede;
+    char unsigned_text[128];                        /* its reason, printable ASCII */
     uint32_t attempts;                              /* since the last success */
     struct sp_addr signpost;                        /* in use */
     struct sp_addr published[SP_AGENT_PUBLISH_MAX]; /* acknowledged */

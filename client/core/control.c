@@ -33,8 +33,10 @@ static void put_last(struct sp_wr *wr, const struct sp_agent_status *s) {
         sp_op_u64(wr, "last_ede", (uint64_t)s->last_ede);
         sp_op_text(wr, "last_ede_text", s->last_ede_text);
     }
-    if (s->unsigned_rcode >= 0)
+    if (s->unsigned_rcode >= 0) {
         sp_op_u64(wr, "unsigned_rcode", (uint64_t)s->unsigned_rcode);
+        sp_op_text(wr, "unsigned_text", s->unsigned_text);
+    }
 }
 
 static void put_counts(struct sp_wr *wr, const struct sp_agent_counts *c) {

@@ -79,6 +79,7 @@ bool sp_agent_reply_read(struct sp_agent *a, sp_wall wall, const struct sp_in *i
         a->counts.dropped_unsigned++;
         a->unsigned_rcode = ret->rcode;
         a->unsigned_ede = ret->ede;
+        memcpy(a->unsigned_text, ret->ede_text, sizeof a->unsigned_text);
         return false;
     }
     struct sp_sig0 sig;

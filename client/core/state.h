@@ -87,7 +87,7 @@ struct sp_agent {
     int64_t clock_offset_s;
     sp_err last_err;
     int last_rcode, last_ede, unsigned_rcode, unsigned_ede;
-    char last_ede_text[128];
+    char last_ede_text[128], unsigned_text[128];
 
     struct sp_control_slot slots[SP_AGENT_CONTROL_MAX];
     uint8_t scratch[SP_AGENT_REPLY_MAX + SP_AGENT_MESSAGE_MAX + 600]; /* for signatures */

@@ -209,19 +209,17 @@ def test_up_publishes_status_and_resolve(net):
 
 def test_networks_that_change(net):
     d = net.device("roam").joined().up()
-    serial = d.net.signpost.ctl("zone", "list")
     other = f"198.51.100.{d.number + 100}"
-    ip("addr", "add", f"{other}/24", "dev", "eth0", space=d.space)
+    ip("addr", "add", f"{other}/32", "dev", "eth0", space=d.space)  # else it would go with the first
     await_true(lambda: d.dig("A") == sorted([d.address, other]), "the second address")
+    ip("route", "add", "198.51.100.0/24", "dev", "eth0", "src", other, "metric", "9", space=d.space)
     ip("addr", "add", "2001:db8:7::7/64", "dev", "eth0", "nodad", space=d.space)
     await_true(lambda: d.dig("AAAA") == sorted([d.overlay, "2001:db8:7::7"]), "the IPv6 address")
     ip("addr", "del", f"{d.address}/24", "dev", "eth0", space=d.space)
-    ip("addr", "add", f"{other}/24", "dev", "eth0", space=d.space) if other not in subprocess.run(
-        ["ip", "-n", d.space, "addr"], capture_output=True, text=True).stdout else None
     await_true(lambda: d.dig("A") == [other], "the first address to go")
     ip("addr", "del", "2001:db8:7::7/64", "dev", "eth0", space=d.space)
     await_true(lambda: d.dig("AAAA") == [d.overlay], "the IPv6 address to go")
-    assert len(d.dig("KEY")) == 1 and serial
+    assert len(d.dig("KEY")) == 1
     # Away from every network, then back on another.
     ip("link", "set", "eth0", "down", space=d.space)
     time.sleep(2)

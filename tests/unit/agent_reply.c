@@ -37,6 +37,7 @@ static void assert_dropped(struct scene *s, size_t counter) {
     assert_memory_equal(&after.counts, &s->before.counts, sizeof after.counts);
     s->before.unsigned_rcode = after.unsigned_rcode; /* hints, shown to the owner */
     s->before.unsigned_ede = after.unsigned_ede;
+    memcpy(s->before.unsigned_text, after.unsigned_text, sizeof after.unsigned_text);
     assert_memory_equal(&after, &s->before, sizeof after);
     assert_true(sp_agent_deadline(s->w.agent) == s->deadline);
     struct sp_event ev;
