@@ -55,6 +55,7 @@ static sp_err verify(const uint8_t *wire, size_t len, const uint8_t *pub, const 
     if (msg.auth != SP_AUTH_SIG0)
         return SP_ERR_NOENT;
     SP_TRY(sp_sig0_peek(&msg, &sig));
+    memset(scratch, 0x5a, sizeof scratch);
     return sp_sig0_verify(&msg, &sig, pub, request, request_len, scratch, sizeof scratch);
 }
 

@@ -186,6 +186,7 @@ static void badtime_tells_the_time(void **state) {
     assert_memory_equal(out + n - sizeof end, end, sizeof end);
     assert_int_equal(verify(out, n, &key, SIGNED_AT, &client, &client), SP_ERR_TIME);
     assert_int_equal(client.error, SP_RCODE_BADTIME);
+    assert_int_equal(client.client_time, SIGNED_AT);
 }
 
 /* 5.3.2: after BADSIG or BADKEY the reply has a TSIG with an empty MAC. */
