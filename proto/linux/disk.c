@@ -146,16 +146,9 @@ static sp_err prepare(int fd, int dirfd, const char *name, uint64_t blocks, uint
         return spl_error_set(err, SP_ERR_FORM, "%s is too short to be a log", name);
     *ret_blank = have == 0 || first_block_zero(fd);
     if (have < blocks && *ret_blank) {
-        /* Allocated ahead, so that a full file system shows now and not at an update, and a flush has no sizes to
-         * write. */
-        int e = posix_fallocate(fd, 0, (off_t)(blocks * SP_BLK_SIZE));
-        if (e == EOPNOTSUPP || e == EINVAL)
-            e = ftruncate(fd, (off_t)(blocks * SP_BLK_SIZE)) == 0 ? 0 : errno;
-        if (e != 0) {
-            errno = e;
-            return spl_error_errno(err, "cannot set aside %llu MiB for %s; make room or set a smaller log size",
-                                   (unsigned long long)(blocks * SP_BLK_SIZE >> 20), name);
-        }
+        /* Sized ahead, so that a flush has no size to write; its blocks are taken from the file system as they are used. */
+        if (ftruncate(fd, (off_t)(blocks * SP_BLK_SIZE)) != 0)
+            return spl_error_errno(err, "cannot make %s %llu MiB long", name, (unsigned long long)(blocks * SP_BLK_SIZE >> 20));
         if (fsync(fd) != 0 || fsync(dirfd) != 0)
             return spl_error_errno(err, "cannot write %s to the disk", name);
         have = blocks;
