@@ -323,6 +323,38 @@ static cfg_t *make_parser(void) {
     return cfg;
 }
 
+/* Where a comment or a quoted string that starts at p ends; p itself when none does. */
+static const char *skip_quiet(const char *p) {
+    if (p[0] == '#' || (p[0] == '/' && p[1] == '/'))
+        return p + strcspn(p, "\n");
+    if (p[0] == '/' && p[1] == '*') {
+        const char *end = strstr(p + 2, "*/");
+        return end != NULL ? end + 2 : p + strlen(p);
+    }
+    if (p[0] != '"' && p[0] != '\'')
+        return p;
+    char quote = *p++;
+    while (*p != 0 && *p != quote)
+        p += p[0] == '\\' && p[1] != 0 ? 2 : 1;
+    return *p != 0 ? p + 1 : p;
+}
+
+/* The line of a '{' that is never closed, or 0: libconfuse lets a section end with the file. */
+static unsigned unclosed(const char *text) {
+    unsigned line = 1, opened[8] = {0}, depth = 0;
+    for (const char *p = text; *p != 0;) {
+        const char *end = skip_quiet(p);
+        end += end == p;
+        if (end == p + 1 && *p == '{' && depth < 8)
+            opened[depth++] = line;
+        else if (end == p + 1 && *p == '}' && depth > 0)
+            depth--;
+        for (; p < end; p++)
+            line += *p == '\n';
+    }
+    return depth > 0 ? opened[depth - 1] : 0;
+}
+
 static sp_err parse(struct spl_config *c, const char *path, const char *text, struct spl_error *err) {
     cfg_t *cfg = make_parser();
     if (cfg == NULL)
@@ -335,6 +367,8 @@ static sp_err parse(struct spl_config *c, const char *path, const char *text, st
         e = SP_ERR_FORM;
         if (!reading.said)
             (void)spl_error_set(err, e, "%s: cannot be parsed", path);
+    } else if (unclosed(text) > 0) {
+        e = spl_error_set(err, SP_ERR_FORM, "%s:%u: '{' without '}'", path, unclosed(text));
     }
     if (e == SP_OK) {
         struct spl_error why = {0};

@@ -186,7 +186,8 @@ int spl_serve(const struct spl_config *config) {
         if (spl_loop_new(&d->loop, &core, &err) == SP_OK && open_all(d, &dirfd, &err) == SP_OK) {
             err.text[0] = 0;
             status = spl_loop_run(d->loop);
-            spl_say("stopped");
+            if (status == 0)
+                spl_say("stopped");
         }
     }
     if (err.text[0] != 0)

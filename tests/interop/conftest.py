@@ -1,4 +1,5 @@
 """Starts the real programs out of $SIGNPOST_BUILD (build/), each with a directory and a port of its own, and stops them by pid."""
+import json
 import os
 import pathlib
 import signal
@@ -48,8 +49,8 @@ class Signpost:
         self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
         until = time.monotonic() + 20
         while True:
-            p = subprocess.run([str(SIGNPOSTCTL), "--data", str(self.data), "status"], capture_output=True, text=True)
-            if p.returncode == 0:
+            p = subprocess.run([str(SIGNPOSTCTL), "--data", str(self.data), "--json", "status"], capture_output=True, text=True)
+            if p.returncode == 0 and json.loads(p.stdout)["ready"]:
                 return
             if self.process.poll() is not None or time.monotonic() > until:
                 raise AssertionError("signpostd did not start:\n" + self.log_text() + p.stderr)

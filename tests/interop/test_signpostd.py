@@ -437,6 +437,7 @@ def test_control_socket_is_for_root_and_its_own_user(one, tmp_path):
     signpost = one()
     directory = os.open(signpost.data, os.O_PATH)  # past the directory's own permissions, which would stop it already
     os.chmod(signpost.data / "control.sock", 0o666)
+    os.chmod(signpost.data, 0o711)
     script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect('/proc/self/fd/%d/control.sock')\n"
               "try:\n s.sendall(bytes([0,0,0,2,1,1]))\n sys.exit(len(s.recv(1)))\nexcept OSError:\n sys.exit(0)\n" % directory)
     for user, expect in (nobody.pw_uid, 0), (0, 1):

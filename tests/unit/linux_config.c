@@ -92,7 +92,7 @@ static void errors_say_where(void **state) {
     refused("log-size = 1K\n", SP_ERR_FORM, ":1: ", "out of range");
     refused("user = \"\"\n", SP_ERR_FORM, ":1: ", "user");
     refused("metrics = 127.0.0.1:0\n", SP_ERR_FORM, ":1: ", "metrics");
-    refused("limits {\n  zones = 1\n", SP_ERR_FORM, ":3: ", "");
+    refused("limits {\n  zones = 1 # }\n  /* } */\n", SP_ERR_FORM, ":1: ", "without '}'");
     refused("data = \"unfinished\n", SP_ERR_FORM, ":", "");
     refused("zones = {me.test, ME.test.}\n", SP_ERR_EXIST, ": ", "twice");
     refused("listen = {127.0.0.1, \"127.0.0.1:53\"}\n", SP_ERR_EXIST, ": ", "twice");
