@@ -1,0 +1,118 @@
+/* The few libc symbols that the compiler, the cores and libsodium ask for. What libsodium asks for and the unikernel never uses
+ * (guarded allocations, password hashing) fails as if the system had none of it. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/err.h"
+#include "unikernel/xen/console.h"
+#include "unikernel/xen/xen.h"
+
+void *memcpy(void *restrict to, const void *restrict from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+void *memset(void *to, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+
+void *memcpy(void *restrict to, const void *restrict from, size_t n) {
+    void *ret = to;
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n)::"memory");
+    return ret;
+}
+
+void *memmove(void *to, const void *from, size_t n) {
+    uint8_t *t = to;
+    const uint8_t *f = from;
+    if (t <= f || t >= f + n)
+        return memcpy(to, from, n);
+    while (n-- > 0)
+        t[n] = f[n];
+    return to;
+}
+
+void *memset(void *to, int c, size_t n) {
+    void *ret = to;
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(c) : "memory");
+    return ret;
+}
+
+int memcmp(const void *a, const void *b, size_t n) {
+    const uint8_t *x = a, *y = b;
+    for (; n > 0; n--, x++, y++)
+        if (*x != *y)
+            return *x - *y;
+    return 0;
+}
+
+size_t strlen(const char *s) {
+    size_t n = 0;
+    while (s[n] != 0)
+        n++;
+    return n;
+}
+
+static _Noreturn void die(const char *why) {
+    spx_print("signpost: stopped: %s\n", why);
+    spx_console_drain();
+    spx_shutdown(SPX_CRASH);
+}
+
+_Noreturn void sp_panic(const char *file, int line, const char *what) {
+    spx_print("signpost: stopped: %s, line %u: %s\n", file, (uint64_t)line, what);
+    spx_console_drain();
+    spx_shutdown(SPX_CRASH);
+}
+
+_Noreturn void __stack_chk_fail(void);
+_Noreturn void __stack_chk_fail(void) {
+    die("stack overrun");
+}
+_Noreturn void abort(void);
+_Noreturn void abort(void) {
+    die("abort");
+}
+_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *function);
+_Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *function) {
+    sp_panic(file, (int)line, what);
+}
+int *__errno_location(void);
+int *__errno_location(void) {
+    static int value;
+    return &value;
+}
+
+/* How libsodium wipes: through a call that the compiler cannot see into. */
+void __explicit_bzero_chk(void *p, size_t n, size_t room);
+void __explicit_bzero_chk(void *p, size_t n, size_t room) {
+    if (n > room)
+        die("wiped past the end of a buffer");
+    memset(p, 0, n);
+    __asm__ volatile("" ::"r"(p) : "memory");
+}
+
+/* One CPU, no threads: nothing to lock. */
+int pthread_mutex_lock(void *m);
+int pthread_mutex_lock(void *m) {
+    return 0;
+}
+int pthread_mutex_unlock(void *m);
+int pthread_mutex_unlock(void *m) {
+    return 0;
+}
+
+/* Never of use here. */
+#define ABSENT(type, name, params, value) \
+    type name params;                     \
+    type name params {                    \
+        return value;                     \
+    }
+ABSENT(void *, malloc, (size_t n), NULL)
+ABSENT(void, free, (void *p), )
+ABSENT(int, posix_memalign, (void **p, size_t align, size_t n), 12)
+ABSENT(void *, mmap, (void *at, size_t n, int prot, int flags, int fd, long off), (void *)-1)
+ABSENT(int, munmap, (void *at, size_t n), -1)
+ABSENT(int, mprotect, (void *at, size_t n, int prot), -1)
+ABSENT(int, mlock, (const void *at, size_t n), -1)
+ABSENT(int, munlock, (const void *at, size_t n), -1)
+ABSENT(int, madvise, (void *at, size_t n, int advice), -1)
+ABSENT(int, raise, (int sig), -1)
+ABSENT(long, sysconf, (int name), 4096)

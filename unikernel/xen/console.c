@@ -1,0 +1,81 @@
+#include "unikernel/xen/console.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+#include "unikernel/xen/xen.h"
+
+#define PARAM_CONSOLE_PFN 17
+#define PARAM_CONSOLE_EVTCHN 18
+#define PATIENCE 1000000 /* yields before output is given up */
+
+struct console_ring {
+    char in[1024], out[2048];
+    volatile uint32_t in_cons, in_prod, out_cons, out_prod;
+};
+
+static struct console_ring *ring;
+static uint32_t port;
+
+void spx_console_init(void) {
+    ring = (struct console_ring *)(spx_hvm_param(PARAM_CONSOLE_PFN) << 12);
+    port = (uint32_t)spx_hvm_param(PARAM_CONSOLE_EVTCHN);
+}
+
+void spx_console_write(const char *text, size_t len) {
+    if (ring == NULL)
+        return;
+    unsigned patience = PATIENCE;
+    for (size_t i = 0; i < len; i++) {
+        while (ring->out_prod - ring->out_cons >= sizeof ring->out) {
+            if (patience-- == 0)
+                return;
+            spx_notify(port);
+            spx_yield();
+        }
+        ring->out[ring->out_prod % sizeof ring->out] = text[i];
+        __asm__ volatile("" ::: "memory"); /* x86 keeps stores in order; the compiler must too */
+        ring->out_prod = ring->out_prod + 1;
+    }
+    spx_notify(port);
+}
+
+void spx_console_drain(void) {
+    for (unsigned i = 0; ring != NULL && ring->out_cons != ring->out_prod && i < PATIENCE; i++)
+        spx_yield();
+}
+
+void spx_debug_port(const char *text) {
+    while (*text != 0)
+        __asm__ volatile("outb %0, $0xe9" ::"a"(*text++));
+}
+
+static void print_number(uint64_t v, unsigned base) {
+    char digits[20];
+    size_t n = sizeof digits;
+    do
+        digits[--n] = "0123456789abcdef"[v % base];
+    while ((v /= base) != 0);
+    spx_console_write(digits + n, sizeof digits - n);
+}
+
+void spx_print(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    for (const char *from = format; *from != 0;) {
+        const char *to = from;
+        while (*to != 0 && *to != '%')
+            to++;
+        spx_console_write(from, (size_t)(to - from));
+        if (*to == 0)
+            break;
+        if (to[1] == 's') {
+            const char *s = va_arg(args, const char *);
+            spx_console_write(s, __builtin_strlen(s));
+        } else {
+            print_number(va_arg(args, uint64_t), to[1] == 'x' ? 16 : 10);
+        }
+        from = to + 2;
+    }
+    va_end(args);
+}

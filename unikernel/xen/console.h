@@ -1,0 +1,17 @@
+/* The console ring, and port 0xe9 (Xen's log) before there is one. */
+#ifndef SPX_CONSOLE_H
+#define SPX_CONSOLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void spx_console_init(void);
+/* Waits while the ring is full; a console that nobody reads for long loses the rest. */
+void spx_console_write(const char *text, size_t len);
+/* %s and, taken as 64-bit, %u and %x. */
+void spx_print(const char *format, ...);
+/* Waits until dom0 has read everything, so that nothing is lost when the domain ends. */
+void spx_console_drain(void);
+void spx_debug_port(const char *text);
+
+#endif

@@ -1,0 +1,27 @@
+/* Hypercalls and clocks. Numbers and structures: Xen's public headers (libxen-dev). */
+#ifndef SPX_XEN_H
+#define SPX_XEN_H
+
+#include <stdint.h>
+
+#include "proto/base/time.h"
+
+enum { SPX_POWEROFF = 0, SPX_CRASH = 3 }; /* SHUTDOWN_poweroff, SHUTDOWN_crash */
+
+long hypercall(long nr, ...); /* start.S; up to four arguments */
+#define SPX_HYPERCALL(nr, a, b, c, d) hypercall(nr, (long)(a), (long)(b), (long)(c), (long)(d))
+
+/* Finds Xen's CPUID leaves and has the page of stubs filled; stops the CPU when there is no Xen. */
+void spx_hypercalls_init(void);
+uint64_t spx_hvm_param(uint32_t index);
+void spx_notify(uint32_t port);
+void spx_yield(void);
+_Noreturn void spx_shutdown(unsigned reason);
+void spx_wrmsr(uint32_t msr, uint64_t value);
+
+/* Maps the shared page; before it the clocks stand still. */
+void spx_clock_init(void);
+sp_instant spx_now(void);
+sp_wall spx_wall(void);
+
+#endif
