@@ -59,7 +59,8 @@ enum sp_resolved sp_walk_nsec(struct sp_walk *w, enum sp_section section, struct
     if (signing != SP_SIGN_OK)
         return signing == SP_SIGN_BUDGET ? SP_RESOLVED_BUDGET : SP_RESOLVED_FAIL;
     struct sp_reply_mark mark = sp_reply_mark(&ask->reply);
-    if (!sp_reply_rr(&ask->reply, section, owner, SP_TYPE_NSEC, rrs.ttl, data + 2, len))
+    bool bare = section == SP_SECTION_ANSWER && ask->qtype == SP_TYPE_RRSIG; /* only the signature was asked for */
+    if (!bare && !sp_reply_rr(&ask->reply, section, owner, SP_TYPE_NSEC, rrs.ttl, data + 2, len))
         return SP_RESOLVED_TC;
     if (sig != NULL && !sp_reply_rr(&ask->reply, section, owner, SP_TYPE_RRSIG, rrs.ttl, sig->rdata, sig->len)) {
         sp_reply_rewind(&ask->reply, &mark);
@@ -88,8 +89,9 @@ enum sp_resolved sp_walk_nxdomain(struct sp_walk *w) {
     /* RFC 9824 5.1: who sets CO reads the denial from the types, and wants the rcode back. */
     if (!compact || (ask->edns_flags & SP_EDNS_CO) != 0)
         ask->reply.rcode = SP_RCODE_NXDOMAIN;
-    /* NSEC asked for by name is what we would send anyway; said as an answer, it is not denied by itself. */
-    if (compact && ask->qtype == SP_TYPE_NSEC && ask->reply.rcode == SP_RCODE_NOERROR)
+    /* NSEC or its RRSIG asked for by name is what we would send anyway; said as an answer, it does not deny itself. */
+    bool itself = ask->qtype == SP_TYPE_NSEC || ask->qtype == SP_TYPE_RRSIG;
+    if (compact && itself && ask->reply.rcode == SP_RCODE_NOERROR)
         return sp_walk_nsec(w, SP_SECTION_ANSWER, w->name, NULL, NULL, false);
     enum sp_resolved res = denial_soa(w);
     if (res != SP_RESOLVED || !compact)

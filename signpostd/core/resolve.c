@@ -80,6 +80,8 @@ static const struct sp_rrset *any_choice(const struct sp_node *n) {
 /* RRSIG asked for by itself: the signature of one RRset, as for ANY. */
 static enum sp_resolved answer_rrsig(struct sp_walk *w, const struct sp_node *n, bool synthesised) {
     const struct sp_rrset *set = any_choice(n);
+    if (set == NULL && w->zone->key != NULL && w->ask->want_do)
+        return sp_walk_nsec(w, SP_SECTION_ANSWER, w->name, n, (struct sp_node *)n, true);
     if (set == NULL || w->zone->key == NULL)
         return sp_walk_nodata(w, n, synthesised ? NULL : (struct sp_node *)n);
     struct sp_rrs rrs = sp_rrset_view(set);
@@ -160,15 +162,15 @@ static enum sp_resolved step_dname(struct sp_walk *w, const struct sp_node *n, s
         w->ask->reply.rcode = SP_RCODE_YXDOMAIN;
         return SP_RESOLVED;
     }
-    struct {
-        struct sp_rrset set;
-        uint8_t data[2 + SP_NAME_MAX];
-    } cname = {.set = {.ttl = dname->ttl, .len = (uint32_t)(2 + front + target), .type = SP_TYPE_CNAME, .count = 1}};
-    uint8_t *data = cname.set.data;
+    _Alignas(struct sp_rrset) uint8_t room_for_set[sizeof(struct sp_rrset) + 2 + SP_NAME_MAX];
+    struct sp_rrset *cname = (void *)room_for_set;
+    *cname =
+        (struct sp_rrset){.ttl = dname->ttl, .len = (uint32_t)(2 + front + target), .type = SP_TYPE_CNAME, .count = 1};
+    uint8_t *data = cname->data;
     sp_put_u16(data, (uint16_t)(front + target));
     memcpy(data + 2, w->key->wire, front);
     memcpy(data + 2 + front, dname->data + 2, target);
-    if (!sp_reply_rrset(&w->ask->reply, SP_SECTION_ANSWER, w->name, &cname.set, dname->ttl, &place, 1))
+    if (!sp_reply_rrset(&w->ask->reply, SP_SECTION_ANSWER, w->name, cname, dname->ttl, &place, 1))
         return SP_RESOLVED_TC;
     w->ask->reply.last.at = 0; /* it speaks of bytes on our stack */
     *more = walk_to(w, room, data + 2, front + target, place);

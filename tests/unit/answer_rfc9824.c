@@ -102,6 +102,12 @@ static void rfc9824_nsec_asked_for_is_an_answer(void **state) {
                         "an nobody.example. 60 RRSIG NSEC ok\n" OPT);
 }
 
+static void rfc9824_a_denial_does_not_deny_its_own_signature(void **state) {
+    assert_string_equal(ask_do("nobody.example.", "RRSIG"),
+                        "NOERROR aa\nan nobody.example. 60 RRSIG NSEC bad\n" OPT); /* alone it cannot verify */
+    assert_string_equal(ask_do("ent.example.", "RRSIG"), "NOERROR aa\nan ent.example. 60 RRSIG NSEC bad\n" OPT);
+}
+
 static void rfc9824_denial_follows_the_types(void **state) {
     struct sp_name apex = sp_test_name("example."), owner = sp_test_name("www.example.");
     struct sp_zone *z = sp_zones_get(w->zones, &apex);
@@ -134,11 +140,17 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc9824_nonexistent_name),         cmocka_unit_test(rfc9824_co_brings_nxdomain_back),
-        cmocka_unit_test(rfc9824_without_do_it_is_plain),   cmocka_unit_test(rfc9824_nodata),
-        cmocka_unit_test(rfc9824_empty_non_terminal),       cmocka_unit_test(rfc9824_wildcard_nodata),
-        cmocka_unit_test(rfc9824_unsigned_delegation),      cmocka_unit_test(rfc9824_alias_to_nothing),
-        cmocka_unit_test(rfc9824_nxname_is_no_question),    cmocka_unit_test(rfc9824_nsec_asked_for_is_an_answer),
+        cmocka_unit_test(rfc9824_nonexistent_name),
+        cmocka_unit_test(rfc9824_co_brings_nxdomain_back),
+        cmocka_unit_test(rfc9824_without_do_it_is_plain),
+        cmocka_unit_test(rfc9824_nodata),
+        cmocka_unit_test(rfc9824_empty_non_terminal),
+        cmocka_unit_test(rfc9824_wildcard_nodata),
+        cmocka_unit_test(rfc9824_unsigned_delegation),
+        cmocka_unit_test(rfc9824_alias_to_nothing),
+        cmocka_unit_test(rfc9824_nxname_is_no_question),
+        cmocka_unit_test(rfc9824_nsec_asked_for_is_an_answer),
+        cmocka_unit_test(rfc9824_a_denial_does_not_deny_its_own_signature),
         cmocka_unit_test(rfc9824_denial_follows_the_types),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
