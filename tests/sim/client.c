@@ -45,6 +45,9 @@ static void make_update(struct sim_client *c, uint64_t n) {
     put(c, &w, 'a', n);
     put(c, &w, 'b', n);
     put(c, &w, 'c', n % 2 == 1 ? n : 0);
+    struct sp_optw o;
+    sp_msgw_opt_begin(&w, &o, 1232, 0, 0, 0); /* so that a refusal says why */
+    sp_msgw_opt_end(&w, &o);
     size_t len = sp_msgw_end(&w);
     struct sp_wr wr = sp_wr_init(c->msg, sizeof c->msg);
     wr.pos += len;
@@ -53,7 +56,9 @@ static void make_update(struct sim_client *c, uint64_t n) {
                               scratch, sizeof scratch);
     sim_check(c->sim, len > 0 && err == SP_OK, "signing: %s", sp_err_name(err));
     c->len = sp_wr_len(&wr);
+    c->signed_anew = c->pending == n;
     c->pending = n;
+    c->stored = false;
     c->resign = 0;
     sim_note(c->sim, "client update", c->owner.wire[1], n);
 }
@@ -77,9 +82,14 @@ static void deliver(void *ctx, const struct sp_addr *src, const struct sp_addr *
         return;
     uint16_t rcode = SP_RCODE_OF(m.flags);
     sim_note(c->sim, "client reply", c->owner.wire[1], (uint64_t)rcode << 32 | c->pending);
+    struct sp_rd ede;
+    if (c->sim->verbose && m.edns.present && sp_edns_find(&m.edns, 15, &ede) && sp_rd_left(&ede) > 2)
+        printf("%*s%.*s\n", 13, "", (int)sp_rd_left(&ede) - 2, (const char *)ede.pos + 2);
     if (rcode == SP_RCODE_SERVFAIL)
         return; /* later again */
     if (rcode != SP_RCODE_NOERROR) {
+        sim_check(c->sim, !c->stored, "update %llu is stored, and refused when it comes again",
+                  (unsigned long long)c->pending);
         if (c->resign == 0)
             c->resign = c->sim->now + 1100 * SP_MS; /* so that its second is another one */
         return;
@@ -87,7 +97,7 @@ static void deliver(void *ctx, const struct sp_addr *src, const struct sp_addr *
     c->acked = c->pending;
     c->pending = 0;
     c->acks++;
-    sim_after(c->sim, sim_skewed(c->sim, 0, 100 * SP_MS), turn, c, ++c->timer);
+    sim_after(c->sim, sim_skewed(c->sim, 0, 400 * SP_MS), turn, c, ++c->timer);
 }
 
 void sim_client_init(struct sim_client *c, struct sim *sim, struct sim_net *net, const struct sp_addr *server,
@@ -154,4 +164,9 @@ uint64_t sim_client_look(struct sim_client *c, struct sim_server *v) {
               "value %llu is there; %llu was acknowledged, %llu is on its way", (unsigned long long)a,
               (unsigned long long)c->acked, (unsigned long long)c->pending);
     return a;
+}
+
+void sim_client_restarted(struct sim_client *c, uint64_t n) {
+    c->acked = n;
+    c->stored = c->pending == n && !c->signed_anew && c->resign == 0;
 }

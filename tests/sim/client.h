@@ -20,6 +20,8 @@ struct sim_client {
     uint8_t msg[4096];
     size_t len;
     uint16_t id;
+    bool signed_anew; /* the pending value has been signed more than once */
+    bool stored;      /* the pending update was seen after a restart: sent again it has to get the same answer */
     uint64_t timer;
     sp_instant resign; /* when a refused update is signed anew, or 0 */
 };
@@ -31,5 +33,7 @@ void sim_client_stop(struct sim_client *c); /* sends nothing new, and nothing ag
 /* Asks the server beside the net which value the names show; fails the simulation when they do not agree, or when it is
  * neither the acknowledged one nor the one on its way. */
 uint64_t sim_client_look(struct sim_client *c, struct sim_server *v);
+/* The look after a restart found value n: it has to stay. */
+void sim_client_restarted(struct sim_client *c, uint64_t n);
 
 #endif

@@ -1,9 +1,9 @@
 /* A whole signpost: clients update their names over a bad net while the power fails; after each restart the names show
  * every acknowledged update, unacknowledged ones wholly or not at all, and at the end the zone's hash chain is the same
  * from the disk. */
+#define _GNU_SOURCE
 #include "tests/sim/powercut.h"
 
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,7 @@ struct world {
     uint64_t asked; /* the id of the request that waits, or 0 */
     uint64_t ids;
     bool looked; /* in this life */
+    bool ending; /* the clients rest */
     uint8_t chain[64];
     size_t chain_len;
     uint64_t durable;
@@ -125,7 +126,7 @@ static void look(struct world *w) {
         /* The first look after a restart: what is there has to stay. */
         w->result->acknowledged += c->acked;
         w->result->lost += c->pending != 0 && n != c->pending;
-        c->acked = n;
+        sim_client_restarted(c, n);
     }
     w->looked = true;
 }
@@ -137,7 +138,7 @@ static void tick(void *ctx, uint64_t arg) {
             look(w);
         if (w->step < STEP_READY && w->asked == 0)
             operate(w);
-        for (unsigned i = 0; i + 1 < w->step; i++)
+        for (unsigned i = 0; i + 1 < w->step && !w->ending; i++)
             sim_client_start(&w->client[i]);
     }
     sim_after(w->sim, 1 * SP_MS + sim_below(w->sim, 20 * SP_MS), tick, w, 0);
@@ -206,6 +207,7 @@ static void finish(struct world *w) {
         for (unsigned i = 0; i < CLIENTS; i++)
             done += w->client[i].acks >= want[i];
     }
+    w->ending = true;
     for (unsigned i = 0; i < CLIENTS; i++)
         sim_client_stop(&w->client[i]);
     for (until = s->now + 2 * SP_SEC; s->now < until;)
