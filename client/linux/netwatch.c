@@ -13,7 +13,10 @@
 #include <string.h>
 
 #define ADDRS_MAX 256
-#define UNUSABLE  (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY)
+
+/* IFA_F_TEMPORARY is IPv6's; the same bit marks an IPv4 address as the second of its subnet, which is as good as the first. */
+#define UNUSABLE_V4 IFA_F_DEPRECATED
+#define UNUSABLE_V6 (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TEMPORARY)
 
 struct spl_netwatch {
     struct event_base *base;
@@ -43,7 +46,8 @@ static void visit(struct nl_object *object, void *ctx) {
     int family = rtnl_addr_get_family(addr);
     if (local == NULL || (family != AF_INET && family != AF_INET6) || w->count == ADDRS_MAX)
         return;
-    if ((rtnl_addr_get_flags(addr) & UNUSABLE) != 0 || !interface_up(w, rtnl_addr_get_ifindex(addr)))
+    unsigned unusable = family == AF_INET ? UNUSABLE_V4 : UNUSABLE_V6;
+    if ((rtnl_addr_get_flags(addr) & unusable) != 0 || !interface_up(w, rtnl_addr_get_ifindex(addr)))
         return;
     size_t len = family == AF_INET ? 4 : 16;
     if (nl_addr_get_len(local) != len)
