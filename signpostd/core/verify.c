@@ -74,6 +74,16 @@ static enum sp_refusal budget_draw(struct sp_flow *f, struct sp_use *use, unsign
     return why;
 }
 
+/* An agent believes nothing that is not signed, a refusal neither; so one that an owner must learn of (an invite that was
+ * used, a device that was revoked) is signed too, at the price of a stranger's verification. Beyond that it goes plain. */
+static enum sp_refusal refuse_unverified(struct sp_flow *f, uint32_t zone, enum sp_refusal why) {
+    if (zone != 0 && budget_draw(f, NULL, 1) == SP_REFUSED_none) {
+        f->signer->reply = SP_REPLY_SIG0;
+        f->signer->signpost_zone = zone;
+    }
+    return why;
+}
+
 /* The index of the key that verifies, or -1. */
 static int sig0_which(struct sp_flow *f, const struct sp_sig0 *sig, const struct candidates *c) {
     for (unsigned i = 0; i < c->n; i++)
@@ -113,7 +123,7 @@ static enum sp_refusal verify_sig0(struct sp_flow *f) {
     if (c.n == 0)
         why = find_join(f, &sig, &c);
     if (why != SP_REFUSED_none)
-        return why;
+        return refuse_unverified(f, c.zone, why);
     struct sp_use *use = sp_use_find(f->u, c.zone, SP_AUTH_SIG0, &sig.signer, c.pub[0]);
     if (use != NULL && c.n == 1 && SP_OPCODE_OF(f->msg->flags) == SP_OPCODE_UPDATE && f->inception < use->floor &&
         f->hash != use->last_hash)
