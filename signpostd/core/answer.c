@@ -134,11 +134,34 @@ static bool answer_form(struct sp_ask *ask) {
     return true;
 }
 
+/* Whether the zone that answered last is the closest one again. Then only the labels below it need a hash. */
+static const struct sp_zone *ask_last_zone(struct sp_ask *ask) {
+    const struct sp_zone *z = ask->scratch->last_zone;
+    struct sp_name_key *q = &ask->key;
+    if (z == NULL || ask->scratch->last_generation != ask->view->zones->generation || z->zones_below != 0 ||
+        q->labels < z->name.labels || ask->qtype == SP_TYPE_DS)
+        return NULL;
+    size_t len;
+    const uint8_t *top = sp_name_key_suffix(q, z->name.labels, &len);
+    if (len != z->name.len || memcmp(top, z->name.wire, len) != 0)
+        return NULL;
+    sp_name_key_hash_from(q, ask->view->zones->hash_key, z->name.labels, z->apex->link.hash);
+    return z;
+}
+
 /* RFC 4035 3.1.4.1: the DS of a zone is its parent's, when that is ours too. */
-static const struct sp_zone *ask_zone(const struct sp_ask *ask) {
+static const struct sp_zone *ask_zone(struct sp_ask *ask) {
+    const struct sp_zone *z = ask_last_zone(ask);
+    if (z != NULL)
+        return z;
     const struct sp_zones *zs = ask->view->zones;
-    const struct sp_zone *z = sp_zones_find(zs, &ask->key, ask->key.labels);
-    if (z != NULL && ask->qtype == SP_TYPE_DS && z->name.labels == ask->key.labels && ask->key.labels > 0) {
+    sp_name_key_hash(&ask->key, zs->hash_key);
+    z = sp_zones_find(zs, &ask->key, ask->key.labels);
+    if (z == NULL)
+        return NULL;
+    ask->scratch->last_zone = z;
+    ask->scratch->last_generation = zs->generation;
+    if (ask->qtype == SP_TYPE_DS && z->name.labels == ask->key.labels && ask->key.labels > 0) {
         const struct sp_zone *parent = sp_zones_find(zs, &ask->key, ask->key.labels - 1u);
         return parent != NULL ? parent : z;
     }
@@ -156,7 +179,6 @@ static void answer_budget(struct sp_ask *ask, const struct sp_reply_mark *bare) 
 }
 
 static void answer_zone(struct sp_ask *ask) {
-    sp_name_key_hash(&ask->key, ask->view->zones->hash_key);
     const struct sp_zone *z = ask_zone(ask);
     if (z == NULL) {
         refuse(ask, SP_RCODE_REFUSED, SP_EDE_NOT_AUTH, NULL);

@@ -28,11 +28,13 @@ struct sp_answer_counts {
     uint64_t signatures_made, signatures_reused, signatures_refused;
 };
 
-/* One worker's workspace. */
+/* One worker's workspace; zeroed before its first use. */
 struct sp_scratch {
     struct sp_answer_counts counts;
     uint32_t sign_left;  /* signatures that this call and the following may make; the caller refills it */
     struct sp_mem *mem;  /* for memoised signatures; NULL: sign, do not keep */
+    const struct sp_zone *last_zone; /* that answered last, while last_generation holds */
+    uint64_t last_generation;
     uint8_t canonical[SP_MSG_MAX + 4096]; /* for signing */
     struct sp_msg msg;
 };

@@ -61,7 +61,7 @@ enum sp_refusal sp_join_find(struct sp_flow *f, const struct sp_name *name, uint
     bool whole = true;
     for (unsigned i = 0; i < f->msg->count[2] && sp_msg_rr(&rd, &rr) == SP_OK; i++)
         if (sp_name_equal(&rr.owner, name))
-            whole = whole && join_take(&f->join, &rr, tag, &keys);
+            whole = join_take(&f->join, &rr, tag, &keys) && whole;
     if (f->join.proof == NULL)
         return SP_REFUSED_sig0_badkey;
     if (!whole || keys != 1 || !sp_name_under(name, sp_zone_apex(f->zone)) ||

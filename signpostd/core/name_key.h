@@ -51,7 +51,8 @@ static inline uint64_t sp_lower8(uint64_t v) {
     } while (0)
 
 /* Hash of the label at p (its length byte included, 7 readable bytes behind it) below a suffix with the hash `up`. */
-static inline uint64_t sp_label_hash(struct sp_hash_key k, uint64_t up, const uint8_t *p) {
+static inline __attribute__((always_inline)) uint64_t sp_label_hash(struct sp_hash_key k, uint64_t up,
+                                                                    const uint8_t *p) {
     uint64_t a = k.k0 ^ UINT64_C(0x736f6d6570736575), b = k.k1 ^ UINT64_C(0x646f72616e646f6d);
     uint64_t c = k.k0 ^ UINT64_C(0x6c7967656e657261), d = k.k1 ^ UINT64_C(0x7465646279746573);
     size_t len = (size_t)p[0] + 1, left = len;
@@ -77,12 +78,14 @@ static inline uint64_t sp_label_hash(struct sp_hash_key k, uint64_t up, const ui
     return a ^ b ^ c ^ d;
 }
 
-/* Fills hash[] from len, labels, off and wire. */
+/* Fills hash[] from len, labels, off and wire, below the last `known` labels, whose hash is given. */
+static inline void sp_name_key_hash_from(struct sp_name_key *q, struct sp_hash_key k, unsigned known, uint64_t hash) {
+    q->hash[known] = hash;
+    for (unsigned i = known + 1; i <= q->labels; i++)
+        q->hash[i] = hash = sp_label_hash(k, hash, q->wire + q->off[q->labels - i]);
+}
 static inline void sp_name_key_hash(struct sp_name_key *q, struct sp_hash_key k) {
-    uint64_t h = k.k0;
-    q->hash[0] = h;
-    for (unsigned i = 1; i <= q->labels; i++)
-        q->hash[i] = h = sp_label_hash(k, h, q->wire + q->off[q->labels - i]);
+    sp_name_key_hash_from(q, k, 0, k.k0);
 }
 
 /* The last k labels. */

@@ -178,7 +178,8 @@ void sp_use_expect(struct sp_updater *u, struct sp_use *use, uint64_t expiration
 }
 
 void sp_use_note(struct sp_use *use, const struct sp_rec_replay *r) {
-    if (r->inception > use->newest) {
+    /* Of several in one second the last: a snapshot keeps this one alone. */
+    if (r->inception >= use->newest) {
         use->newest = r->inception;
         use->last_hash = r->hash;
         use->last_rcode = r->rcode;

@@ -157,6 +157,20 @@ static void zone_wipe(struct sp_zone *z) {
     sp_zones_release(zs, z, sizeof *z);
 }
 
+/* Tells the zones above z, and z itself, how many lie below them. */
+static void zones_count_below(struct sp_zones *zs, struct sp_zone *z, uint32_t step) {
+    struct sp_table_cursor cursor = {0};
+    z->zones_below = 0;
+    for (struct sp_link *l; (l = sp_table_each(&zs->by_id, &cursor)) != NULL;) {
+        struct sp_zone *other = SP_CONTAINER(l, struct sp_zone, by_id);
+        if (other->name.labels < z->name.labels && sp_name_under(&z->name, &other->name))
+            other->zones_below += step;
+        if (other->name.labels > z->name.labels && sp_name_under(&other->name, &z->name))
+            z->zones_below++;
+    }
+    zs->generation++;
+}
+
 static sp_err zones_link(struct sp_zones *zs, struct sp_zone *z) {
     SP_TRY(sp_table_add(&zs->by_apex, &z->by_apex, z->apex->link.hash));
     sp_err err = sp_table_add(&zs->by_id, &z->by_id, id_hash(zs, z->id));
@@ -167,6 +181,7 @@ static sp_err zones_link(struct sp_zones *zs, struct sp_zone *z) {
     unsigned depth = z->name.labels;
     zs->depth_count[depth]++;
     zs->depths[depth / 64] |= UINT64_C(1) << depth % 64;
+    zones_count_below(zs, z, 1);
     return SP_OK;
 }
 
@@ -199,6 +214,7 @@ void sp_zone_remove(struct sp_zones *zs, struct sp_zone *z) {
     unsigned depth = z->name.labels;
     if (--zs->depth_count[depth] == 0)
         zs->depths[depth / 64] &= ~(UINT64_C(1) << depth % 64);
+    zones_count_below(zs, z, -1u);
     zone_wipe(z);
 }
 

@@ -48,6 +48,7 @@ struct sp_zone {
     _Atomic(struct sp_rrset *) soa;
     size_t names; /* nodes with RRsets */
     uint32_t cuts, dnames, stars;
+    uint32_t zones_below; /* other zones of ours inside this one */
     uint32_t id;
     void *user;
     struct sp_name name; /* lower case */
@@ -60,6 +61,7 @@ struct sp_zones {
     uint64_t depths[2]; /* bit k: some apex has k labels */
     uint32_t depth_count[128];
     size_t limit_names, nodes;
+    uint64_t generation; /* changes when a zone comes or goes */
 };
 
 static inline bool sp_node_exists(const struct sp_node *n) {

@@ -131,8 +131,11 @@ class Stream:
             data += more
         return data
 
+    def receive_bytes(self):
+        return self.exactly(struct.unpack(">H", self.exactly(2))[0])
+
     def receive(self):
-        return dns.message.from_wire(self.exactly(struct.unpack(">H", self.exactly(2))[0]))
+        return dns.message.from_wire(self.receive_bytes())
 
     def closes_within(self, seconds):
         """Whether the server closes before the time is over; nothing may be unread."""

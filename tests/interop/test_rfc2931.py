@@ -1,5 +1,4 @@
 """RFC 2931, 8080: SIG(0) with Ed25519, against an implementation of its own."""
-import base64
 import time
 
 import dns.message
@@ -30,7 +29,7 @@ def message(text, name=NAME, edns=True):
 
 def verdict(rfc, wire):
     reply = rfc.raw(wire, timeout=3)
-    return dns.message.from_wire(reply), reply
+    return sig0.parse(reply), reply
 
 
 def there(rfc, text, name=NAME):
@@ -46,16 +45,16 @@ def test_rfc2931_accepted_and_the_answer_is_signed(rfc, key):
     request = key.sign(message("good"))
     r, reply = verdict(rfc, request)
     assert r.rcode() == dns.rcode.NOERROR and there(rfc, "good")
-    signpost = rfc.ask("signpost", "KEY").answer[0][0].key
+    signpost = rfc.ask("signpost", "KEY").answer[0][0].to_digestable()[4:]
     assert sig0.reply_is_signed(reply, request, signpost)
     assert not sig0.reply_is_signed(reply, request[:-1] + b"\0", signpost)
 
 
 def test_rfc2931_over_tcp(rfc, key):
     with rfc.stream() as s:
-        s.send(key.sign(message("over tcp")))
-        assert s.receive().rcode() == dns.rcode.NOERROR
-    assert there(rfc, "over tcp")
+        s.send(key.sign(message("over-tcp")))
+        assert sig0.parse(s.receive_bytes()).rcode() == dns.rcode.NOERROR
+    assert there(rfc, "over-tcp")
 
 
 def test_rfc3007_a_device_writes_below_its_name_and_nowhere_else(rfc, key):
@@ -73,8 +72,8 @@ def test_rfc2931_altered_byte(rfc, key):
 
 def test_rfc2931_wrong_key(rfc, key):
     stranger = sig0.Key(NAME)
-    assert refused(rfc, stranger.sign(message("wrong tag")), "wrong tag")
-    assert refused(rfc, stranger.sign(message("wrong key"), tag=key.tag), "wrong key")
+    assert refused(rfc, stranger.sign(message("wrong-tag")), "wrong-tag")
+    assert refused(rfc, stranger.sign(message("wrong-key"), tag=key.tag), "wrong-key")
 
 
 def test_rfc2931_time_window(rfc, key):
@@ -103,7 +102,8 @@ def test_rfc2931_sig_must_be_last(rfc, key):
 
 def test_rfc2931_identity_cannot_be_written(rfc, key):
     u = dns.update.UpdateMessage(ZONE)
-    u.add(dns.name.from_text(NAME), 60, "KEY", "512 3 15 " + base64.b64encode(sig0.Key(NAME).public).decode())
+    other = sig0.Key(NAME).rdata
+    u.add(dns.name.from_text(NAME), 60, "KEY", rf"\# {len(other)} {other.hex()}")
     u.use_edns(0)
     assert verdict(rfc, key.sign(u.to_wire()))[0].rcode() == dns.rcode.REFUSED
     assert len(answer(rfc.ask(NAME, "KEY"), "KEY")) == 1

@@ -44,10 +44,15 @@ def test_rfc7766_half_message_then_close_is_harmless(rfc):
     assert answer(rfc.ask("www"), "A")
 
 
-def test_rfc7766_garbage_is_answered_or_closed(rfc):
+def test_rfc7766_a_stub_of_a_message_is_dropped_or_ends_the_connection(rfc):
     with rfc.stream() as s:
         s.send(b"\0" * 5)
-        assert s.closes_within(5)
+        s.send(query())
+        try:
+            assert answer(s.receive(), "A")
+        except (EOFError, ConnectionResetError):
+            pass
+    assert answer(rfc.ask("www"), "A")
 
 
 def test_rfc7766_idle_connections_are_closed(rfc_any):

@@ -15,6 +15,7 @@ struct target {
 
 static const struct target TARGETS[] = {
     {"log", "sim-powercut --target log", powercut_log},
+    {"server", "sim-powercut --target server", powercut_server},
 };
 
 struct options {
@@ -83,10 +84,9 @@ int main(int argc, char **argv) {
         if (o.verbose)
             printf("seed %llu: hash %016llx\n", (unsigned long long)seed, (unsigned long long)hash);
     }
-    printf(
-        "%s: %llu seeds, %llu cuts, %llu acknowledged records checked, %llu unacknowledged ones lost, %llu snapshots, "
-        "%llu device errors\n",
-        o.target->name, o.to - o.from + 1, (unsigned long long)r.cuts, (unsigned long long)r.acknowledged,
-        (unsigned long long)r.lost, (unsigned long long)r.snapshots, (unsigned long long)r.failures);
+    printf("%s: %llu seeds, %llu cuts, %llu acknowledged ones checked, %llu unacknowledged ones lost, %llu snapshots, "
+           "%llu device errors\n",
+           o.target->name, o.to - o.from + 1, (unsigned long long)r.cuts, (unsigned long long)r.acknowledged,
+           (unsigned long long)r.lost, (unsigned long long)r.snapshots, (unsigned long long)r.failures);
     return 0;
 }

@@ -12,5 +12,6 @@ struct powercut_result {
 };
 
 void powercut_log(struct sim *s, unsigned lives, struct powercut_result *r);
+void powercut_server(struct sim *s, unsigned lives, struct powercut_result *r);
 
 #endif

@@ -152,6 +152,28 @@ static void rfc1034_longest_zone_answers(void **state) {
     assert_string_equal(ask(".", "NS"), "REFUSED\n");
 }
 
+static void rfc1034_zones_come_and_go_between_answers(void **state) {
+    assert_starts(ask("www.late.example.", "A"), "NXDOMAIN aa\nns example. 60 SOA");
+    struct sp_zone *late = sp_test_zone(w, "late.example.", false, child);
+    assert_string_equal(ask("www.late.example.", "A"), "NOERROR aa\nan www.late.example. 300 A 192.0.2.200\n");
+    assert_string_equal(ask("ns.example.", "A"), "NOERROR aa\nan ns.example. 300 A 192.0.2.53\n");
+    assert_string_equal(ask("www.late.example.", "A"), "NOERROR aa\nan www.late.example. 300 A 192.0.2.200\n");
+    sp_zone_remove(w->zones, late);
+    assert_starts(ask("www.late.example.", "A"), "NXDOMAIN aa\nns example. 60 SOA");
+    struct sp_zone *upper = sp_test_zone(w, "top.test.", false, child),
+                   *lower = sp_test_zone(w, "low.top.test.", false, child);
+    assert_starts(ask("www.top.test.", "A"), "NOERROR aa\nan www.top.test.");
+    assert_starts(ask("www.low.top.test.", "A"), "NOERROR aa\nan www.low.top.test.");
+    sp_zone_remove(w->zones, upper);
+    assert_starts(ask("www.low.top.test.", "A"), "NOERROR aa\nan www.low.top.test.");
+    assert_string_equal(ask("www.top.test.", "A"), "REFUSED\n");
+    upper = sp_test_zone(w, "top.test.", false, child); /* above one that is there */
+    assert_starts(ask("www.top.test.", "A"), "NOERROR aa\nan www.top.test.");
+    assert_starts(ask("www.low.top.test.", "A"), "NOERROR aa\nan www.low.top.test.");
+    sp_zone_remove(w->zones, lower);
+    sp_zone_remove(w->zones, upper);
+}
+
 static void rfc4343_case_is_kept_and_ignored(void **state) {
     assert_string_equal(ask("WwW.eXample.", "AAAA"), "NOERROR aa\nan WwW.eXample. 300 AAAA 2001:db8::1\n");
     assert_memory_equal(w->reply + 12, "\3WwW\7eXample", 13);
@@ -183,6 +205,7 @@ int main(void) {
         cmocka_unit_test(rfc4035_key_beside_cname_is_found),
         cmocka_unit_test(rfc1034_additional_addresses),
         cmocka_unit_test(rfc1034_longest_zone_answers),
+        cmocka_unit_test(rfc1034_zones_come_and_go_between_answers),
         cmocka_unit_test(rfc4343_case_is_kept_and_ignored),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

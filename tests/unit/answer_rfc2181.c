@@ -20,6 +20,8 @@ static int setup(void **state) {
     p += sprintf(p, "$TTL 300\n@ IN SOA ns hostmaster 1 3600 900 86400 60\n@ NS ns\nns A 192.0.2.1\n");
     for (int i = 0; i < 20; i++)
         p += sprintf(p, "big TXT \"%03d %0200d\"\n", i, i);
+    for (int i = 0; i < 6; i++)
+        p += sprintf(p, "middle TXT \"%03d %0200d\"\n", i, i);
     for (int i = 0; i < 13; i++)
         p += sprintf(
             p,
@@ -61,6 +63,9 @@ static void rfc9715_udp_stays_within_both_limits(void **state) {
         size_t limit = sizes[i] < 512 && sizes[i] != 0 ? 512 : sizes[i] > 1232 || sizes[i] == 0 ? 1232 : sizes[i];
         assert_true(w->reply_len <= limit);
         assert_int_equal(lines_with("ar OPT 0 1232"), 1);
+        sp_test_ask(w,
+                    (struct sp_test_q){.name = "middle.example.", .type = "TXT", .edns = true, .udp_size = sizes[i]});
+        assert_true(w->reply_len <= limit);
     }
 }
 

@@ -122,13 +122,16 @@ static void rfc1035_malformed_is_formerr(void **state) {
          "ab\0\0\1\0\1",
          8},
         {"\x80\0\0\1\0\1", 6},
+        {"\x40"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\0\0\1\0\1",
+         70},
         {"\3www", 4},
         {"\3www\0\0\1\0", 8},
         {"\3www\0\0\1\0\1junk", 13},
         {"", 0},
     };
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
-        uint8_t query[64] = "\x12\x34\0\0\0\1";
+        uint8_t query[128] = "\x12\x34\0\0\0\1";
         memcpy(query + 12, bad[i].bytes, bad[i].len);
         assert_string_equal(ask_bytes(query, 12 + bad[i].len, SP_ANSWERED), "FORMERR\n");
     }

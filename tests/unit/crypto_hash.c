@@ -59,8 +59,8 @@ static void every_length(void **state) {
         [SP_SHA384] =
             "00ff192ce1d334e39d1ce94d135f2673fdd482a9f3b5bb8a86f1b38f7b7d1ccc0c1df396672e98a3d26b1bf65bfa0acf",
         [SP_SHA512] =
-            "8a732a2ef96b72c61264041d982c51f52f584ba520746f8dfcbe356c60311e9d68a05c40ac64998fb6bfca078a50d008373e7d30"
-            "159f0e4626b1102c1cf370b3",
+            ("8a732a2ef96b72c61264041d982c51f52f584ba520746f8dfcbe356c60311e9d68a05c40ac64998fb6bfca078a50d008373e7d30"
+             "159f0e4626b1102c1cf370b3"),
     };
     uint8_t data[300], all[301 * SP_HASH_MAX];
     for (size_t i = 0; i < sizeof data; i++)
