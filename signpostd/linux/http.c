@@ -3,10 +3,13 @@
 
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "proto/control/operator.h"
 #include "proto/linux/addr.h"
+#include "proto/linux/tcp.h"
+#include "proto/linux/udp.h"
 #include "signpostd/linux/prometheus.h"
 
 static void on_metrics(struct evhttp_request *req, void *ctx) {
@@ -29,6 +32,10 @@ static void on_metrics(struct evhttp_request *req, void *ctx) {
     }
 }
 
+static void host_counter(struct evbuffer *out, const char *name, uint64_t v) {
+    evbuffer_add_printf(out, "# TYPE signpost_%s counter\nsignpost_%s %" PRIu64 "\n", name, name, v);
+}
+
 void spl_http_replied(struct spl_daemon *d, const uint8_t *data, size_t len) {
     struct evhttp_request *req = d->scrape;
     d->scrape = NULL;
@@ -41,9 +48,22 @@ void spl_http_replied(struct spl_daemon *d, const uint8_t *data, size_t len) {
         return;
     }
     struct evbuffer *out = evhttp_request_get_output_buffer(req);
+    const struct spl_udp_counts *u = spl_udp_counts(d->loop);
+    const struct spl_tcp_counts *t = spl_tcp_counts(d->loop);
     evhttp_add_header(evhttp_request_get_output_headers(req), "Content-Type",
                       "text/plain; version=0.0.4; charset=utf-8");
     evbuffer_add(out, text, text_len);
+    /* What the core never sees. */
+    host_counter(out, "host_datagrams_received_total", u->received);
+    host_counter(out, "host_datagrams_sent_total", u->sent);
+    host_counter(out, "host_receive_batches_total", u->batches_in);
+    host_counter(out, "host_send_batches_total", u->batches_out);
+    host_counter(out, "host_dropped_too_long_total", u->dropped_long);
+    host_counter(out, "host_dropped_not_taken_total", u->dropped_core);
+    host_counter(out, "host_dropped_send_buffer_full_total", u->dropped_full);
+    host_counter(out, "host_dropped_send_error_total", u->dropped_error);
+    host_counter(out, "host_streams_accepted_total", t->accepted);
+    host_counter(out, "host_streams_refused_total", t->refused_full);
     free(text);
     evhttp_send_reply(req, HTTP_OK, "OK", NULL);
 }

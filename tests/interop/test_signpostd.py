@@ -403,6 +403,7 @@ def test_metrics_over_http(one):
     assert re.search(r'^signpost_queries_by_type_total\{type="AAAA"\} [1-9]', text, re.M), text
     assert "# TYPE signpost_queries_by_type_total counter" in text
     assert "# TYPE signpost_update_latency_us histogram" in text
+    assert re.search(r"^signpost_host_datagrams_received_total [1-9]", text, re.M) and "host_dropped_too_long_total 0" in text
     assert text.split() [0:2] == ["#", "TYPE"] and re.search(r"^signpost_leases 0$", signpost.ctl("metrics"), re.M)
     with pytest.raises(urllib.error.HTTPError) as e:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=5)
