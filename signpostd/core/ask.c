@@ -60,7 +60,7 @@ static size_t ask_name(struct sp_ask *ask, const uint8_t *wire, size_t len) {
     size_t at = SP_MSG_HEADER;
     unsigned labels = 0;
     for (;;) {
-        if (at >= len || at - SP_MSG_HEADER >= SP_NAME_MAX)
+        if (at >= len || at - SP_MSG_HEADER >= SP_NAME_MAX) /* the root's byte is the 255th at the latest */
             return 0;
         uint8_t c = wire[at];
         q->off[labels] = (uint8_t)(at - SP_MSG_HEADER);
@@ -72,7 +72,7 @@ static size_t ask_name(struct sp_ask *ask, const uint8_t *wire, size_t len) {
         labels++;
     }
     size_t name = at - SP_MSG_HEADER;
-    if (name > SP_NAME_MAX || at + 4 > len)
+    if (at + 4 > len)
         return 0;
     q->len = (uint8_t)name;
     q->labels = (uint8_t)labels;

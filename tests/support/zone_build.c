@@ -171,6 +171,8 @@ static bool verify(struct sp_test_world *w, unsigned section, const struct sp_rr
         CHECK(sp_msg_rr(&rd, &rr) == SP_OK);
         if (rr.type != covered || !sp_name_equal(&rr.owner, &sig->owner))
             continue;
+        if (rr.ttl > sp_get_u32(p + 4))
+            return false; /* RFC 4035 5.3.3 */
         struct sp_wr one = sp_wr_init(rdata, sizeof rdata);
         CHECK(sp_rdata_read(rr.type, &rr.rdata, &one) == SP_OK);
         sp_rdata_canonical(rr.type, rdata, sp_wr_len(&one));

@@ -49,6 +49,9 @@ static const char zone[] = "$TTL 300\n"
                            "mail MX 10 mx\n"
                            "mail MX 20 mx.elsewhere.test.\n"
                            "mx A 192.0.2.25\n"
+                           "mailsub MX 10 ns.sub\n"
+                           "abcxyz AAAA 2001:db8::2\n"
+                           "\\@\\[ AAAA 2001:db8::3\n"
                            "_sip._udp SRV 1 2 5060 www\n"
                            "svc HTTPS 0 www\n"
                            "sub NS ns.sub\n"
@@ -140,6 +143,8 @@ static void rfc1034_additional_addresses(void **state) {
     assert_string_equal(ask("example.", "NS"),
                         "NOERROR aa\nan example. 300 NS ns.example.\nan example. 300 NS ns.elsewhere.test.\n"
                         "ar ns.example. 300 A 192.0.2.53\n");
+    assert_string_equal(ask("mailsub.example.", "MX"),
+                        "NOERROR aa\nan mailsub.example. 300 MX 10 ns.sub.example.\n"); /* not ours to say */
     assert_non_null(strstr(ask("_sip._udp.example.", "SRV"), "ar www.example. 300 AAAA 2001:db8::1\n"));
     assert_non_null(strstr(ask("svc.example.", "HTTPS"), "ar www.example. 300 A 192.0.2.1\n"));
 }
@@ -178,6 +183,10 @@ static void rfc4343_case_is_kept_and_ignored(void **state) {
     assert_string_equal(ask("WwW.eXample.", "AAAA"), "NOERROR aa\nan WwW.eXample. 300 AAAA 2001:db8::1\n");
     assert_memory_equal(w->reply + 12, "\3WwW\7eXample", 13);
     assert_non_null(strstr(ask("cHain.example.", "AAAA"), "an www.example. 300 AAAA"));
+    assert_string_equal(ask("ABCXYZ.example.", "AAAA"), "NOERROR aa\nan ABCXYZ.example. 300 AAAA 2001:db8::2\n");
+    assert_non_null(strstr(ask("\\@[.example.", "AAAA"), "AAAA 2001:db8::3"));
+    assert_starts(ask("`[.example.", "AAAA"), "NXDOMAIN");
+    assert_starts(ask("\\@{.example.", "AAAA"), "NXDOMAIN");
 }
 
 static int setup(void **state) {

@@ -123,6 +123,13 @@ static void rfc9824_denial_follows_the_types(void **state) {
     assert_non_null(strstr(ask_do("www.example.", "MX"),
                            "NSEC \\000.www.example. A TXT AAAA RRSIG NSEC CAA\nns www.example. 60 RRSIG NSEC ok"));
     sp_txn_undo(t);
+    bool changed;
+    static const uint8_t soa[] = "\0\0\0\0\0\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x70"; /* denials live longer */
+    ask_do("www.example.", "MX");
+    assert_int_equal(sp_txn_begin(&t, z), SP_OK);
+    assert_int_equal(sp_txn_add_rr(t, &apex, SP_TYPE_SOA, 300, soa, 22, &changed), SP_OK);
+    assert_non_null(strstr(ask_do("www.example.", "MX"), "ns www.example. 112 RRSIG NSEC ok"));
+    sp_txn_undo(t);
     assert_non_null(strstr(ask_do("www.example.", "MX"),
                            "NSEC \\000.www.example. A AAAA RRSIG NSEC CAA\nns www.example. 60 RRSIG NSEC ok"));
 }
