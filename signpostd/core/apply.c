@@ -1,4 +1,5 @@
-/* The log's records applied again, in order, at a start; and after operator verbs, whose records are applied the same way. */
+/* The log's records applied again, in order, at a start; and after operator verbs, whose records are applied the same
+ * way. */
 #include "signpostd/core/updater.h"
 
 /* ---- zones ---- */

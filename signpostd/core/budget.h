@@ -28,7 +28,8 @@ struct sp_budget {
 
 SP_CHECK sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16]);
 void sp_budget_free(struct sp_budget *b, struct sp_mem *mem);
-/* Draws `cost` verifications from every bucket that applies, or from none. key: of a key that is proven from src, else NULL. */
+/* Draws `cost` verifications from every bucket that applies, or from none. key: of a key that is proven from src, else
+ * NULL. */
 enum sp_refusal sp_budget_draw(struct sp_budget *b, const struct sp_budgets *rates, enum sp_transport via,
                                const struct sp_addr *src, struct sp_bucket *key, unsigned cost, sp_instant now);
 

@@ -1,9 +1,9 @@
 /* The end of leases: records whose time has come go, a transaction of one zone at a time. RFC 9664. */
 #include "signpostd/core/updater.h"
 
-#define EXPIRE_SETS  256u             /* RRsets a transaction */
-#define EXPIRE_BYTES (48u << 10)      /* of RRsets, so that the record stays well below its limit */
-#define RETRY        (5 * SP_SEC)     /* when the log did not take it */
+#define EXPIRE_SETS  256u         /* RRsets a transaction */
+#define EXPIRE_BYTES (48u << 10)  /* of RRsets, so that the record stays well below its limit */
+#define RETRY        (5 * SP_SEC) /* when the log did not take it */
 
 sp_instant sp_updater_deadline(const struct sp_updater *u) {
     sp_instant due = sp_timers_next(&u->lease_timers);
@@ -41,8 +41,8 @@ static sp_err expire_set(struct sp_updater *u, struct sp_zone *z, struct sp_txn 
     return SP_OK;
 }
 
-/* Takes leases that are due and of the same zone. Their timers stand a little later meanwhile: if the log does not take the
- * change they come again, and if it does the tables follow the record. */
+/* Takes leases that are due and of the same zone. Their timers stand a little later meanwhile: if the log does not take
+ * the change they come again, and if it does the tables follow the record. */
 static sp_err collect(struct sp_updater *u, struct sp_zone *z, struct sp_txn *txn, sp_instant now) {
     size_t size = 0;
     for (unsigned sets = 0; sets < EXPIRE_SETS && size < EXPIRE_BYTES; sets++) {

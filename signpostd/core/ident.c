@@ -1,7 +1,7 @@
 /* Which keys and overlay addresses a zone lists, so that none is listed twice. DESIGN: "A name points to a key".
  *
- * A key and its sign-flipped twin have the same X25519 image, u = (1 + y) / (1 - y): it depends on y alone, and y is the
- * key without its top bit. So keys are listed by y, and no conversion is needed to list a million of them. */
+ * A key and its sign-flipped twin have the same X25519 image, u = (1 + y) / (1 - y): it depends on y alone, and y is
+ * the key without its top bit. So keys are listed by y, and no conversion is needed to list a million of them. */
 #include "signpostd/core/updater.h"
 
 enum { IDENT_KEY = 1, IDENT_ADDR = 2 };

@@ -1,5 +1,5 @@
-/* Registration: a device's first update brings its KEY, its overlay AAAA and an SPJOIN proof that an invite vouches for.
- * DESIGN: "A name points to a key", "Trust". */
+/* Registration: a device's first update brings its KEY, its overlay AAAA and an SPJOIN proof that an invite vouches
+ * for. DESIGN: "A name points to a key", "Trust". */
 #include "signpostd/core/updater.h"
 
 bool sp_join_reserved(const struct sp_name *name) {
@@ -105,8 +105,7 @@ enum sp_refusal sp_join_check(struct sp_flow *f) {
     uint8_t image[32];
     if (sp_join_verify(f->join.proof, f->join.proof_len, user->info.root_hash, &f->signer->name, f->join.pub) != SP_OK)
         return SP_REFUSED_join_proof;
-    if (sp_ed25519_to_x25519(f->join.pub, image) != SP_OK ||
-        sp_ident_has_key(f->u, sp_zone_id(f->zone), f->join.pub))
+    if (sp_ed25519_to_x25519(f->join.pub, image) != SP_OK || sp_ident_has_key(f->u, sp_zone_id(f->zone), f->join.pub))
         return SP_REFUSED_join_key;
     return overlay_check(f);
 }

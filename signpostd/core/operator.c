@@ -1,5 +1,5 @@
-/* What the operator changes: zones, invites, keys, revocations, imported transactions. Each becomes a record that the log takes before
- * the tables follow it. */
+/* What the operator changes: zones, invites, keys, revocations, imported transactions. Each becomes a record that the
+ * log takes before the tables follow it. */
 #include "signpostd/core/updater.h"
 
 static struct sp_wr body(struct sp_updater *u) {
@@ -27,7 +27,8 @@ sp_err sp_updater_zone_remove(struct sp_updater *u, struct sp_zone *zone, struct
 
 /* ---- transactions ---- */
 
-/* One record of a transaction that takes several: RRsets from c->next on. They hold no leases, since imports grant none. */
+/* One record of a transaction that takes several: RRsets from c->next on. They hold no leases, since imports grant
+ * none. */
 static void slice_write(struct sp_updater *u, struct sp_change *c) {
     struct sp_wr wr = body(u);
     struct sp_rec_change head = {.flags = SP_CHANGE_BULK | (c->next > 0 ? SP_CHANGE_CONTINUES : 0)};
@@ -167,8 +168,8 @@ static sp_err revoke_below(struct sp_txn *txn, struct sp_zone *zone, const struc
     return SP_OK;
 }
 
-sp_err sp_updater_revoke(struct sp_updater *u, struct sp_zone *zone, const struct sp_name *name,
-                         struct sp_change *ret, bool *more) {
+sp_err sp_updater_revoke(struct sp_updater *u, struct sp_zone *zone, const struct sp_name *name, struct sp_change *ret,
+                         bool *more) {
     const struct sp_name *apex = sp_zone_apex(zone);
     struct sp_txn *txn;
     *more = false;

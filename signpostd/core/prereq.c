@@ -21,7 +21,8 @@ static bool rrset_has(const struct sp_rrset *set, const uint8_t *rdata, size_t l
     return false;
 }
 
-/* A record that must be there: it is looked for at once, and remembered, since its RRset may not have others (3.2.3). */
+/* A record that must be there: it is looked for at once, and remembered, since its RRset may not have others (3.2.3).
+ */
 static enum sp_refusal value(struct sp_flow *f, const struct sp_rr *rr) {
     struct sp_updater *u = f->u;
     size_t len;

@@ -2,12 +2,11 @@
  *
  *   ZONE         apex, signpost's name, seeds: DNSSEC, root, signpost (32 bytes each)
  *   ZONE_GONE    nothing
- *   CHANGE       u8 flags; with REPLAY: the replay state; with INVITE: the used invite's public key (32); then RRsets to the end
- *     replay     u8 kind (enum sp_msg_auth), name, public key (32), u64 inception, u64 expiration, u64 signature hash, u16 rcode
- *     RRset      owner, u16 type, u32 TTL, u16 count (0: gone), u32 length, that many bytes of (u16 length, rdata) in canonical order,
- *                u8 whether leases follow, then count times u32 lease in seconds (0: none)
- *   KEY          u8 kind, name; TSIG: u8 hash, u8 length, secret; SIG(0): public key (32); u16 length, policy text
- *   KEY_GONE     name
+ *   CHANGE       u8 flags; with REPLAY: the replay state; with INVITE: the used invite's public key (32); then RRsets
+ * to the end replay     u8 kind (enum sp_msg_auth), name, public key (32), u64 inception, u64 expiration, u64 signature
+ * hash, u16 rcode RRset      owner, u16 type, u32 TTL, u16 count (0: gone), u32 length, that many bytes of (u16 length,
+ * rdata) in canonical order, u8 whether leases follow, then count times u32 lease in seconds (0: none) KEY          u8
+ * kind, name; TSIG: u8 hash, u8 length, secret; SIG(0): public key (32); u16 length, policy text KEY_GONE     name
  *   INVITE       public key (32), name, u64 expiry
  *   INVITE_GONE  public key (32)
  */
@@ -62,7 +61,8 @@ void sp_record_zone_write(struct sp_wr *wr, const struct sp_zone_secrets *z);
 void sp_record_change_write(struct sp_wr *wr, const struct sp_rec_change *c);
 /* lease: NULL, or a function that tells each rdata's lease; `ctx` is passed on. */
 typedef uint32_t sp_record_lease(void *ctx, const uint8_t *rdata, size_t len);
-void sp_record_rrset_write(struct sp_wr *wr, const struct sp_name *owner, const struct sp_rrs *rrs, sp_record_lease *lease, void *ctx);
+void sp_record_rrset_write(struct sp_wr *wr, const struct sp_name *owner, const struct sp_rrs *rrs,
+                           sp_record_lease *lease, void *ctx);
 void sp_record_key_write(struct sp_wr *wr, const struct sp_rec_key *k);
 void sp_record_name_write(struct sp_wr *wr, const struct sp_name *name); /* KEY_GONE */
 void sp_record_invite_write(struct sp_wr *wr, const struct sp_invite_info *i);

@@ -1,15 +1,15 @@
 /* What is remembered of a key in use: what it has signed, where it has been seen, its budget.
  *
- * The rule against replays. A key's updates carry an inception (TSIG: the time signed). The newest accepted one opens a window of
- * SP_REPLAY_WINDOW_S seconds before it: nsupdate and agents send several updates within one second, and UDP reorders a
- * little. An inception before the window is refused. Within it, every signature that has verified is remembered together with
- * the answer it got: the very same message again, a retransmission or a replay, gets that answer again and changes
- * nothing. When the memory of a key is full, further updates of the same seconds are refused.
+ * The rule against replays. A key's updates carry an inception (TSIG: the time signed). The newest accepted one opens a
+ * window of SP_REPLAY_WINDOW_S seconds before it: nsupdate and agents send several updates within one second, and UDP
+ * reorders a little. An inception before the window is refused. Within it, every signature that has verified is
+ * remembered together with the answer it got: the very same message again, a retransmission or a replay, gets that
+ * answer again and changes nothing. When the memory of a key is full, further updates of the same seconds are refused.
  *
- * Only what was logged survives a restart, so after one the window is closed: inceptions must be later than the newest that
- * was logged; that one itself, repeated, is still answered. What was verified without being logged changed nothing then, and
- * its signature lies before the next logged one or is the newest word of its key. The memory of a key goes when every signature it
- * has seen has expired by itself. */
+ * Only what was logged survives a restart, so after one the window is closed: inceptions must be later than the newest
+ * that was logged; that one itself, repeated, is still answered. What was verified without being logged changed nothing
+ * then, and its signature lies before the next logged one or is the newest word of its key. The memory of a key goes
+ * when every signature it has seen has expired by itself. */
 #include "signpostd/core/updater.h"
 
 #define SEEN_MIN       4u
@@ -112,7 +112,8 @@ void sp_use_prove(struct sp_updater *u, struct sp_use *use, const struct sp_addr
 
 /* ---- what it has signed ---- */
 
-/* The slot of this hash, or the empty one where it belongs. A key's owner who makes up colliding hashes only slows down the key. */
+/* The slot of this hash, or the empty one where it belongs. A key's owner who makes up colliding hashes only slows down
+ * the key. */
 static struct sp_seen *seen_slot(const struct sp_use *use, uint64_t hash) {
     uint32_t mask = use->seen_cap - 1;
     for (uint32_t i = (uint32_t)(hash * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;; i = (i + 1) & mask)

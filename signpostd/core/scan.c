@@ -129,8 +129,8 @@ static enum sp_refusal permit(struct sp_flow *f, const struct sp_rr *rr) {
                    : SP_REFUSED_join_form;
     if (rr->rclass != SP_CLASS_ANY && sp_flow_rdata(f, rr, &len) != SP_OK)
         return SP_REFUSED_update_form;
-    bool overlay = rr->type == SP_TYPE_AAAA && rr->rclass != SP_CLASS_ANY &&
-                   sp_ident_is_overlay(f->zone, f->u->rdata, len);
+    bool overlay =
+        rr->type == SP_TYPE_AAAA && rr->rclass != SP_CLASS_ANY && sp_ident_is_overlay(f->zone, f->u->rdata, len);
     if (f->tkey != NULL)
         return policy_may(f, rr, apex, overlay);
     return device_may(f, rr, apex, overlay, f->u->rdata, len);

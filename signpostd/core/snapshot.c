@@ -1,5 +1,5 @@
-/* The whole state as records, a slice a call, while changes go on. A change during the walk may or may not be in it: its own record
- * stands behind the snapshot's beginning in the log, and records say what is. */
+/* The whole state as records, a slice a call, while changes go on. A change during the walk may or may not be in it:
+ * its own record stands behind the snapshot's beginning in the log, and records say what is. */
 #include "signpostd/core/updater.h"
 
 #define SLICE (48u << 10) /* a record is closed when it is this long */

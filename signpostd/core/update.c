@@ -1,4 +1,5 @@
-/* The flow of an UPDATE. RFC 2136 3: zone, signature, prerequisites, form, permission, change; in the order that costs least. */
+/* The flow of an UPDATE. RFC 2136 3: zone, signature, prerequisites, form, permission, change; in the order that costs
+ * least. */
 #include "signpostd/core/updater.h"
 
 static uint16_t refusal_rcode(enum sp_refusal why) {
@@ -149,8 +150,7 @@ static void count(struct sp_updater *u, const struct sp_update *up) {
 void sp_updater_message(struct sp_updater *u, const struct sp_msg *msg, enum sp_transport via,
                         const struct sp_addr *src, sp_instant now, sp_wall wall, struct sp_update *ret) {
     memset(ret, 0, sizeof *ret);
-    struct sp_flow f = {
-        .u = u, .msg = msg, .via = via, .src = src, .now = now, .wall = wall, .signer = &ret->signer};
+    struct sp_flow f = {.u = u, .msg = msg, .via = via, .src = src, .now = now, .wall = wall, .signer = &ret->signer};
     u->counts.received++;
     sp_use_purge(u, now);
     ret->why = decide(&f, ret);

@@ -9,7 +9,7 @@
 
 /* A record of a message's section, by hashes, for sorting and finding. */
 struct sp_mark {
-    uint64_t set;    /* owner and type */
+    uint64_t set; /* owner and type */
     uint64_t rdata;
     uint32_t offset; /* in the message */
     bool in_change;  /* on the first mark of a set: it is in the record already */
@@ -50,7 +50,7 @@ struct sp_updater {
     struct sp_timers lease_timers, use_timers;
     struct sp_budget budget;
     sp_instant expire_hold;
-    size_t seen_slots; /* of all keys' memories of signatures */
+    size_t seen_slots;      /* of all keys' memories of signatures */
     struct sp_txn *partial; /* replay: a big transaction whose last record is still to come */
     uint32_t partial_zone;
     bool replaying;
@@ -78,8 +78,8 @@ struct sp_mark *sp_marks_find_rdata(struct sp_mark *marks, size_t n, uint64_t se
 bool sp_ident_has_key(const struct sp_updater *u, uint32_t zone, const uint8_t pub[SP_ED25519_PUB]);
 bool sp_ident_has_addr(const struct sp_updater *u, uint32_t zone, const uint8_t addr[16]);
 bool sp_ident_is_overlay(const struct sp_zone *z, const uint8_t *rdata, size_t len);
-/* Takes what the transaction removed out of the table and what it added into it. `conflict`, when asked for: something that was
- * added is listed at another place too. */
+/* Takes what the transaction removed out of the table and what it added into it. `conflict`, when asked for: something
+ * that was added is listed at another place too. */
 void sp_ident_follow(struct sp_updater *u, struct sp_zone *z, const struct sp_txn *txn, bool *conflict);
 void sp_ident_unfollow(struct sp_updater *u, struct sp_zone *z, const struct sp_txn *txn);
 void sp_ident_drop_zone(struct sp_updater *u, uint32_t zone);
@@ -108,7 +108,8 @@ struct sp_lease_item *sp_lease_item(const struct sp_lease *l, uint64_t hash); /*
 /* Makes the leases of an RRset what a record says: items that stay with the same grant keep their time. ERR_FULL. */
 SP_CHECK sp_err sp_lease_follow(struct sp_updater *u, uint32_t zone, const struct sp_rec_rrset *set, sp_instant now);
 /* Forgets leases of records that the RRset (NULL: gone) no longer has. */
-void sp_lease_prune(struct sp_updater *u, uint32_t zone, const struct sp_name *owner, uint16_t type, const struct sp_rrset *set);
+void sp_lease_prune(struct sp_updater *u, uint32_t zone, const struct sp_name *owner, uint16_t type,
+                    const struct sp_rrset *set);
 void sp_lease_refresh(struct sp_updater *u, struct sp_lease *l, struct sp_lease_item *item, sp_instant now);
 void sp_lease_restart(struct sp_updater *u, sp_instant now);
 void sp_lease_drop_zone(struct sp_updater *u, uint32_t zone);
@@ -121,7 +122,7 @@ struct sp_seen {
     uint16_t rcode;
     uint16_t used;
 };
-#define SP_PROVEN 2
+#define SP_PROVEN     2
 #define SP_PROVEN_FOR (15 * SP_MIN)
 struct sp_use {
     struct sp_link link;
@@ -155,7 +156,8 @@ struct sp_use *sp_use_get(struct sp_updater *u, uint32_t zone, enum sp_msg_auth 
 bool sp_use_proven(const struct sp_use *use, const struct sp_addr *src, sp_instant now); /* use may be NULL */
 void sp_use_prove(struct sp_updater *u, struct sp_use *use, const struct sp_addr *src, sp_instant now);
 /* Whether an update with this inception and signature counts; FRESH has room for its sp_use_note. */
-enum sp_replay sp_use_check(struct sp_updater *u, struct sp_use *use, uint64_t inception, uint64_t hash, uint16_t *ret_rcode);
+enum sp_replay sp_use_check(struct sp_updater *u, struct sp_use *use, uint64_t inception, uint64_t hash,
+                            uint16_t *ret_rcode);
 /* Keeps what is remembered until a signature has expired by itself. */
 void sp_use_expect(struct sp_updater *u, struct sp_use *use, uint64_t expiration, sp_instant now, sp_wall wall);
 /* Remembers a signature with the answer it got. */
@@ -175,7 +177,7 @@ void sp_tkey_drop_zone(struct sp_updater *u, uint32_t zone); /* 0: all */
 struct sp_invite *sp_invite_find(const struct sp_updater *u, const uint8_t pub[SP_ED25519_PUB]);
 SP_CHECK sp_err sp_invite_put(struct sp_updater *u, uint32_t zone, const struct sp_invite_info *info);
 void sp_invite_remove(struct sp_updater *u, const uint8_t pub[SP_ED25519_PUB]);
-void sp_invite_purge(struct sp_updater *u, uint64_t wall_s); /* the expired; a snapshot leaves them out too */
+void sp_invite_purge(struct sp_updater *u, uint64_t wall_s);   /* the expired; a snapshot leaves them out too */
 void sp_invite_drop_zone(struct sp_updater *u, uint32_t zone); /* 0: all */
 
 /* ---- the flow of a message ---- */
@@ -200,7 +202,7 @@ struct sp_flow {
     struct sp_signer *signer;
     const struct sp_tkey *tkey; /* whose policy applies; NULL: a device's key */
     struct sp_join join;
-    bool leave;                 /* the device removes itself */
+    bool leave; /* the device removes itself */
     bool leased;
     uint32_t lease_s;
     size_t marks;
@@ -228,8 +230,8 @@ size_t sp_change_count(const struct sp_txn *txn); /* RRsets that differ */
 /* Raises the SOA's serial by one, unless there is no SOA or it has been raised. RFC 2136 3.7, RFC 1982. */
 SP_CHECK sp_err sp_change_bump(struct sp_zone *z, struct sp_txn *txn, uint32_t serial_before);
 /* Fills ret from what wr wrote into u->body; ERR_SPACE. */
-SP_CHECK sp_err sp_change_fill(struct sp_updater *u, struct sp_change *ret, uint32_t zone, enum sp_record_kind kind, const struct sp_wr *wr,
-                               struct sp_txn *txn);
+SP_CHECK sp_err sp_change_fill(struct sp_updater *u, struct sp_change *ret, uint32_t zone, enum sp_record_kind kind,
+                               const struct sp_wr *wr, struct sp_txn *txn);
 /* A lease as the table has it, for sp_record_rrset_write. */
 struct sp_lease_ask {
     const struct sp_updater *u;
@@ -239,8 +241,8 @@ uint32_t sp_lease_asked(void *ctx, const uint8_t *rdata, size_t len);
 /* Writes every RRset that differs, as it is now, with its leases. */
 void sp_change_write(struct sp_updater *u, struct sp_wr *wr, uint32_t zone, const struct sp_txn *txn);
 /* After a record of kind CHANGE went to the log, or came from it. */
-SP_CHECK sp_err sp_change_absorb(struct sp_updater *u, struct sp_zone *z, const uint8_t *body, size_t len, struct sp_txn *txn,
-                                 sp_instant now);
+SP_CHECK sp_err sp_change_absorb(struct sp_updater *u, struct sp_zone *z, const uint8_t *body, size_t len,
+                                 struct sp_txn *txn, sp_instant now);
 /* ---- apply.c ---- */
 SP_CHECK sp_err sp_apply_body(struct sp_updater *u, uint32_t zone, uint16_t kind, struct sp_rd *rd);
 void sp_apply_partial_end(struct sp_updater *u);

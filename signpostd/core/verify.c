@@ -1,5 +1,6 @@
-/* Who signed a message: SIG(0) by a key that the zone lists, or TSIG. RFC 2931, 8945. What costs nothing is asked first: is there
- * such a key, is the time plausible, has the key signed later ones; then the budgets; then the signature. */
+/* Who signed a message: SIG(0) by a key that the zone lists, or TSIG. RFC 2931, 8945. What costs nothing is asked
+ * first: is there such a key, is the time plausible, has the key signed later ones; then the budgets; then the
+ * signature. */
 #include "signpostd/core/updater.h"
 
 #define SIG0_VALID_MAX_S 86400 /* a longer memory of replays is not kept */
@@ -68,14 +69,14 @@ static enum sp_refusal sig0_times(struct sp_flow *f, const struct sp_sig0 *sig) 
 
 static enum sp_refusal budget_draw(struct sp_flow *f, struct sp_use *use, unsigned cost) {
     struct sp_bucket *key = sp_use_proven(use, f->src, f->now) ? &use->bucket : NULL;
-    enum sp_refusal why =
-        sp_budget_draw(&f->u->budget, &f->u->config.budgets, f->via, f->src, key, cost, f->now);
+    enum sp_refusal why = sp_budget_draw(&f->u->budget, &f->u->config.budgets, f->via, f->src, key, cost, f->now);
     f->u->counts.verifications += why == SP_REFUSED_none;
     return why;
 }
 
-/* An agent believes nothing that is not signed, a refusal neither; so one that an owner must learn of (an invite that was
- * used, a device that was revoked) is signed too, at the price of a stranger's verification. Beyond that it goes plain. */
+/* An agent believes nothing that is not signed, a refusal neither; so one that an owner must learn of (an invite that
+ * was used, a device that was revoked) is signed too, at the price of a stranger's verification. Beyond that it goes
+ * plain. */
 static enum sp_refusal refuse_unverified(struct sp_flow *f, uint32_t zone, enum sp_refusal why) {
     if (zone != 0 && budget_draw(f, NULL, 1) == SP_REFUSED_none) {
         f->signer->reply = SP_REPLY_SIG0;
@@ -127,7 +128,7 @@ static enum sp_refusal verify_sig0(struct sp_flow *f) {
     struct sp_use *use = sp_use_find(f->u, c.zone, SP_AUTH_SIG0, &sig.signer, c.pub[0]);
     if (use != NULL && c.n == 1 && SP_OPCODE_OF(f->msg->flags) == SP_OPCODE_UPDATE && f->inception < use->floor &&
         f->hash != use->last_hash)
-        return SP_REFUSED_replay;
+        return refuse_unverified(f, c.zone, SP_REFUSED_replay);
     why = budget_draw(f, use, f->join.present ? 3 : c.n);
     if (why != SP_REFUSED_none)
         return why;
@@ -171,8 +172,7 @@ static enum sp_refusal verify_tsig(struct sp_flow *f) {
     const struct sp_tkey *k = sp_tkey_find(f->u, &s->name, SP_AUTH_TSIG);
     if (k == NULL || sp_tsig_alg(&s->tsig_alg, &hash) != SP_OK)
         return tsig_refusal(s, SP_ERR_BADKEY);
-    enum sp_refusal why =
-        budget_draw(f, sp_use_find(f->u, k->zone, SP_AUTH_TSIG, &s->name, s->pub), 1);
+    enum sp_refusal why = budget_draw(f, sp_use_find(f->u, k->zone, SP_AUTH_TSIG, &s->name, s->pub), 1);
     if (why != SP_REFUSED_none)
         return why;
     s->tsig = k->tsig;

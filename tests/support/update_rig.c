@@ -507,8 +507,8 @@ static void dump_tables(struct upd *r, struct dump *d, struct sp_zone *z) {
         if (use->zone != sp_zone_id(z) || use->newest == 0)
             continue;
         hex(pub, use->pub, 32);
-        snprintf(line, sizeof line, "use %d %.*s %s %llu %llx", use->kind, use->name[0], (const char *)use->name + 1, pub,
-                 (unsigned long long)use->newest, (unsigned long long)use->last_hash);
+        snprintf(line, sizeof line, "use %d %.*s %s %llu %llx", use->kind, use->name[0], (const char *)use->name + 1,
+                 pub, (unsigned long long)use->newest, (unsigned long long)use->last_hash);
         dump_add(d, line);
     }
 }
@@ -520,8 +520,7 @@ char *upd_dump(struct upd *r) {
         dump_zone(r, d, z);
         dump_tables(r, d, z);
     }
-    snprintf(line, sizeof line, "idents %zu leases %llu", r->u->idents.count,
-             (unsigned long long)r->u->counts.leases);
+    snprintf(line, sizeof line, "idents %zu leases %llu", r->u->idents.count, (unsigned long long)r->u->counts.leases);
     dump_add(d, line);
     qsort(d->line, d->n, sizeof d->line[0], line_cmp);
     size_t len = 1;

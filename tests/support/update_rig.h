@@ -4,7 +4,7 @@
 
 #include "signpostd/core/updater.h"
 
-#define UPD_WALL 1800000000 /* wall seconds at the start */
+#define UPD_WALL    1800000000 /* wall seconds at the start */
 #define UPD_RECORDS 4096
 
 struct upd_record {
@@ -37,7 +37,7 @@ struct upd {
     int ede; /* of the reply; -1: none */
     char ede_text[256];
     uint8_t lease[8];
-    size_t lease_len; /* of the reply's option */
+    size_t lease_len;          /* of the reply's option */
     struct sp_tsig_state tsig; /* of the request signed last */
     char text[1 << 16];
 };
@@ -58,25 +58,27 @@ void upd_invite(struct upd *r, const char *name, const struct sp_ed25519 *invite
 /* Logs and commits (or aborts, if the log is full; false then). */
 bool upd_commit(struct upd *r, const struct sp_change *c);
 
-/* An update: begin, lines, sign, send. Lines are as nsupdate's: "add NAME TTL TYPE RDATA", "delete NAME [TYPE [RDATA]]",
- * "nxdomain NAME", "yxdomain NAME", "nxrrset NAME TYPE", "yxrrset NAME TYPE [RDATA]". */
+/* An update: begin, lines, sign, send. Lines are as nsupdate's: "add NAME TTL TYPE RDATA", "delete NAME [TYPE
+ * [RDATA]]", "nxdomain NAME", "yxdomain NAME", "nxrrset NAME TYPE", "yxrrset NAME TYPE [RDATA]". */
 void upd_begin(struct upd *r);
 void upd_begin_zone(struct upd *r, const char *zone, uint16_t type, uint16_t rclass);
 void upd_line(struct upd *r, const char *line);
 /* A record as given, in section 1 or 2. */
-void upd_rr(struct upd *r, unsigned section, const char *name, uint16_t type, uint16_t rclass, uint32_t ttl, const void *rdata,
-            size_t len);
+void upd_rr(struct upd *r, unsigned section, const char *name, uint16_t type, uint16_t rclass, uint32_t ttl,
+            const void *rdata, size_t len);
 /* Closes the message with an OPT, and an Update Lease option of `len` bytes (0, 4, 8). */
 void upd_opt(struct upd *r, size_t lease_len, uint32_t lease_s, uint32_t key_lease_s);
 void upd_sign(struct upd *r, const char *signer, const struct sp_ed25519 *key);
 /* The same with inception and expiration given. */
-void upd_sign_at(struct upd *r, const char *signer, const struct sp_ed25519 *key, uint32_t inception, uint32_t expiration);
+void upd_sign_at(struct upd *r, const char *signer, const struct sp_ed25519 *key, uint32_t inception,
+                 uint32_t expiration);
 void upd_sign_tsig(struct upd *r, const struct sp_tsig_key *key);
 /* Sends r->out; commits what comes of it; returns the rcode. */
 uint16_t upd_send(struct upd *r);
 /* begin; the lines of text up to \n; OPT; sign; send. */
 uint16_t upd_update(struct upd *r, const char *signer, const struct sp_ed25519 *key, const char *lines);
-uint16_t upd_update_lease(struct upd *r, const char *signer, const struct sp_ed25519 *key, const char *lines, uint32_t lease_s);
+uint16_t upd_update_lease(struct upd *r, const char *signer, const struct sp_ed25519 *key, const char *lines,
+                          uint32_t lease_s);
 uint16_t upd_update_tsig(struct upd *r, const struct sp_tsig_key *key, const char *lines);
 /* A join as the agent makes it; flags break it. */
 enum upd_join {
@@ -88,8 +90,8 @@ enum upd_join {
     UPD_JOIN_BAD_PROOF = 16,
     UPD_JOIN_TWO_KEYS = 32,
 };
-uint16_t upd_join(struct upd *r, const char *name, const struct sp_ed25519 *device, const struct sp_ed25519 *invite, uint64_t expiry,
-                  unsigned how);
+uint16_t upd_join(struct upd *r, const char *name, const struct sp_ed25519 *device, const struct sp_ed25519 *invite,
+                  uint64_t expiry, unsigned how);
 
 void upd_pass(struct upd *r, sp_duration time); /* both clocks */
 size_t upd_expire(struct upd *r);               /* commits all that is due; the number of changes */

@@ -113,7 +113,8 @@ static void one_key_one_name(void **state) {
     /* An invite cannot be made for a name that is taken, and one made before does not replace a key. */
     struct sp_name laptop = upd_name("laptop"), tv = upd_name("tv");
     struct sp_change c;
-    assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &laptop, second.pub, EXPIRY, w.r->wall, &c), SP_ERR_EXIST);
+    assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &laptop, second.pub, EXPIRY, w.r->wall, &c),
+                     SP_ERR_EXIST);
     struct sp_ed25519 third = upd_key(11), tv_key = upd_key(12), tv_other = upd_key(13);
     upd_invite(w.r, "tv", &third, EXPIRY);
     upd_device(w.r, "tv", &tv_key);
@@ -150,11 +151,13 @@ static void reserved_names(void **state) {
     static const char *const names[] = {"wpad", "WPAD", "isatap", "localhost", "autodiscover", "wpad.home", "*"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct sp_name n = upd_name(names[i]);
-        assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &n, w.invite.pub, EXPIRY, w.r->wall, &c), SP_ERR_DENIED);
+        assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &n, w.invite.pub, EXPIRY, w.r->wall, &c),
+                         SP_ERR_DENIED);
     }
     struct sp_name fine = upd_name("wpad2"), apex = upd_name("@"), out = upd_name("x.you.example.");
     assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &fine, w.invite.pub, EXPIRY, w.r->wall, &c), SP_OK);
-    assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &apex, w.invite.pub, EXPIRY, w.r->wall, &c), SP_ERR_RANGE);
+    assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &apex, w.invite.pub, EXPIRY, w.r->wall, &c),
+                     SP_ERR_RANGE);
     assert_int_equal(sp_updater_invite_add(w.r->u, w.r->zone, &out, w.invite.pub, EXPIRY, w.r->wall, &c), SP_ERR_RANGE);
     upd_free(w.r);
 }

@@ -179,8 +179,8 @@ static void zone_section(void **state) {
     upd_free(r);
 }
 
-static uint16_t raw(struct upd *r, const struct sp_tsig_key *key, const char *name, uint16_t type, uint16_t rclass, uint32_t ttl,
-                    size_t len) {
+static uint16_t raw(struct upd *r, const struct sp_tsig_key *key, const char *name, uint16_t type, uint16_t rclass,
+                    uint32_t ttl, size_t len) {
     static const uint8_t rdata[8];
     upd_pass(r, SP_SEC);
     upd_begin(r);
@@ -220,9 +220,11 @@ static void managed_types(void **state) {
     struct sp_tsig_key key = upd_tsig_key("admin.");
     upd_tsig(r, "admin.", "names=*");
     static const char *const lines[] = {
-        "delete @ DNSKEY",  "delete @ CDS",    "delete @ CDNSKEY", "delete host NSEC", "delete host RRSIG",
-        "delete @ NSEC3PARAM", "delete host NSEC3", "add host 1 NSEC a A", "add @ 1 CDS 0 0 0 00",
-        "add @ 1 DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=",
+        "delete @ DNSKEY",      "delete @ CDS",
+        "delete @ CDNSKEY",     "delete host NSEC",
+        "delete host RRSIG",    "delete @ NSEC3PARAM",
+        "delete host NSEC3",    "add host 1 NSEC a A",
+        "add @ 1 CDS 0 0 0 00", "add @ 1 DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         assert_int_equal(admin(r, &key, lines[i]), SP_RCODE_REFUSED);
@@ -273,7 +275,8 @@ static void big_results_are_refused(void **state) {
         assert_int_equal(upd_send(r), SP_RCODE_NOERROR);
     }
     uint32_t serial = upd_serial(r);
-    assert_int_equal(admin(r, &key, "add big0 1 TXT \"n\"\nadd big1 1 TXT \"n\"\nadd big2 1 TXT \"n\""), SP_RCODE_SERVFAIL);
+    assert_int_equal(admin(r, &key, "add big0 1 TXT \"n\"\nadd big1 1 TXT \"n\"\nadd big2 1 TXT \"n\""),
+                     SP_RCODE_SERVFAIL);
     assert_int_equal(r->up.why, SP_REFUSED_too_big);
     assert_int_equal(upd_serial(r), serial);
     assert_memory_equal(upd_rrset(r, "big0", "TXT"), "60 ", 3);

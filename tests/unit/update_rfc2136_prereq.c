@@ -87,9 +87,8 @@ static void rrset_of_these_values(void **state) {
     assert_int_equal(try(r, &key, "yxrrset host A 192.0.2.10"), SP_RCODE_NXRRSET);
     assert_int_equal(try(r, &key, "yxrrset host A 192.0.2.10\nyxrrset host A 192.0.2.10"), SP_RCODE_NXRRSET);
     assert_int_equal(try(r, &key, "yxrrset host A 192.0.2.12"), SP_RCODE_NXRRSET);
-    assert_int_equal(
-        try(r, &key, "yxrrset host A 192.0.2.10\nyxrrset host A 192.0.2.11\nyxrrset host A 192.0.2.12"),
-        SP_RCODE_NXRRSET);
+    assert_int_equal(try(r, &key, "yxrrset host A 192.0.2.10\nyxrrset host A 192.0.2.11\nyxrrset host A 192.0.2.12"),
+                     SP_RCODE_NXRRSET);
     assert_int_equal(try(r, &key, "yxrrset host TXT \"one\"\nyxrrset alias CNAME HOST"), SP_RCODE_NOERROR);
     assert_int_equal(try(r, &key, "yxrrset host TXT \"two\""), SP_RCODE_NXRRSET);
     /* Two RRsets, one of them not whole. */
@@ -106,7 +105,8 @@ static void names_outside_the_zone(void **state) {
     upd_free(r);
 }
 
-static uint16_t raw(struct upd *r, const struct sp_ed25519 *key, uint16_t type, uint16_t rclass, uint32_t ttl, size_t len) {
+static uint16_t raw(struct upd *r, const struct sp_ed25519 *key, uint16_t type, uint16_t rclass, uint32_t ttl,
+                    size_t len) {
     static const uint8_t rdata[8];
     uint32_t serial = upd_serial(r);
     upd_pass(r, SP_SEC);
@@ -124,8 +124,8 @@ static uint16_t raw(struct upd *r, const struct sp_ed25519 *key, uint16_t type, 
 static void malformed(void **state) {
     struct sp_ed25519 key;
     struct upd *r = upd_with(&key);
-    assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_ANY, 1, 0), SP_RCODE_FORMERR);  /* TTL */
-    assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_ANY, 0, 4), SP_RCODE_FORMERR);  /* rdata */
+    assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_ANY, 1, 0), SP_RCODE_FORMERR); /* TTL */
+    assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_ANY, 0, 4), SP_RCODE_FORMERR); /* rdata */
     assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_NONE, 0, 4), SP_RCODE_FORMERR);
     assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_NONE, 5, 0), SP_RCODE_FORMERR);
     assert_int_equal(raw(r, &key, SP_TYPE_A, SP_CLASS_IN, 5, 4), SP_RCODE_FORMERR);
@@ -155,10 +155,14 @@ static int setup(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(name_in_use),          cmocka_unit_test(name_not_in_use),
-        cmocka_unit_test(rrset_exists),         cmocka_unit_test(rrset_exists_not),
-        cmocka_unit_test(rrset_of_these_values), cmocka_unit_test(names_outside_the_zone),
-        cmocka_unit_test(malformed),            cmocka_unit_test(prerequisites_alone),
+        cmocka_unit_test(name_in_use),
+        cmocka_unit_test(name_not_in_use),
+        cmocka_unit_test(rrset_exists),
+        cmocka_unit_test(rrset_exists_not),
+        cmocka_unit_test(rrset_of_these_values),
+        cmocka_unit_test(names_outside_the_zone),
+        cmocka_unit_test(malformed),
+        cmocka_unit_test(prerequisites_alone),
     };
     return cmocka_run_group_tests_name("update_rfc2136_prereq", tests, setup, NULL);
 }

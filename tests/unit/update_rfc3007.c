@@ -1,4 +1,5 @@
-/* RFC 3007: who may write what. Devices' keys by their place in the zone, TSIG keys and foreign KEYs by their policy. */
+/* RFC 3007: who may write what. Devices' keys by their place in the zone, TSIG keys and foreign KEYs by their policy.
+ */
 #include "tests/unit/cm.h"
 
 #include <stdlib.h>
@@ -44,8 +45,10 @@ static void device_by_name(void **state) {
         /* One bad record spoils all. */
         {"add laptop 60 A 192.0.2.9\nadd phone 60 A 192.0.2.1", SP_RCODE_REFUSED, SP_REFUSED_policy_name},
         {"delete @ NS", SP_RCODE_REFUSED, SP_REFUSED_policy_name},
-        {"add laptop 60 KEY 512 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", SP_RCODE_REFUSED, SP_REFUSED_identity},
-        {"add sub.laptop 60 KEY 512 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", SP_RCODE_REFUSED, SP_REFUSED_identity},
+        {"add laptop 60 KEY 512 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", SP_RCODE_REFUSED,
+         SP_REFUSED_identity},
+        {"add sub.laptop 60 KEY 512 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=", SP_RCODE_REFUSED,
+         SP_REFUSED_identity},
         {"delete laptop KEY", SP_RCODE_REFUSED, SP_REFUSED_identity},
     };
     upd_device(r, "laptop", &laptop);
@@ -111,7 +114,8 @@ static void tsig_policies(void **state) {
     assert_int_equal(tsig(r, "all.", "add @ 60 NS host"), SP_RCODE_REFUSED);
     assert_int_equal(r->up.why, SP_REFUSED_apex);
     assert_int_equal(tsig(r, "all.", "add cut 60 NS host"), 0);
-    assert_int_equal(tsig(r, "all.", "add x 60 KEY 512 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="), SP_RCODE_REFUSED);
+    assert_int_equal(tsig(r, "all.", "add x 60 KEY 512 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="),
+                     SP_RCODE_REFUSED);
     assert_int_equal(r->up.why, SP_REFUSED_identity);
     assert_int_equal(tsig(r, "none.", "add host 60 A 192.0.2.1"), SP_RCODE_REFUSED);
     assert_int_equal(r->up.why, SP_REFUSED_policy_name);
@@ -128,10 +132,28 @@ static void policy_text(void **state) {
     struct sp_policy p;
     struct sp_name apex = upd_name("@"), n = upd_name("a.dyn");
     const char *what = NULL;
-    static const char *const good[] = {"", "axfr", "names=*", "names=host", "names=host.me.example", "names=host.me.example.",
-                                       "names=*.dyn  types=A,AAAA   axfr", "types=TYPE65400", "names=@", "names=*.me.example."};
-    static const char *const bad[] = {"name=x", "names=", "types=", "types=NOPE", "types=DNSKEY", "types=ANY", "axfr2", "names=x.you.example.",
-                                      "names=a..b", "types=A,RRSIG", "names=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", "types=,"};
+    static const char *const good[] = {"",
+                                       "axfr",
+                                       "names=*",
+                                       "names=host",
+                                       "names=host.me.example",
+                                       "names=host.me.example.",
+                                       "names=*.dyn  types=A,AAAA   axfr",
+                                       "types=TYPE65400",
+                                       "names=@",
+                                       "names=*.me.example."};
+    static const char *const bad[] = {"name=x",
+                                      "names=",
+                                      "types=",
+                                      "types=NOPE",
+                                      "types=DNSKEY",
+                                      "types=ANY",
+                                      "axfr2",
+                                      "names=x.you.example.",
+                                      "names=a..b",
+                                      "types=A,RRSIG",
+                                      "names=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
+                                      "types=,"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         assert_int_equal(sp_policy_parse(&p, &apex, good[i], strlen(good[i]), &what), SP_OK);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -158,7 +180,8 @@ static void foreign_keys(void **state) {
     sp_key_rdata(key.pub, rdata);
     /* Outside the zone it needs a policy. */
     assert_int_equal(sp_updater_key_add(r->u, r->zone, &owner, rdata, sizeof rdata, NULL, 0, &c, &what), SP_ERR_FORM);
-    assert_int_equal(sp_updater_key_add(r->u, r->zone, &owner, rdata, sizeof rdata, "names=*.x axfr", 14, &c, &what), SP_OK);
+    assert_int_equal(sp_updater_key_add(r->u, r->zone, &owner, rdata, sizeof rdata, "names=*.x axfr", 14, &c, &what),
+                     SP_OK);
     assert_true(upd_commit(r, &c));
     assert_int_equal(upd_update(r, "admin.elsewhere.", &key, "add a.x 60 A 192.0.2.1"), 0);
     assert_true(sp_signer_may_transfer(&r->up.signer, r->zone));
@@ -173,7 +196,8 @@ static void foreign_keys(void **state) {
     assert_int_equal(upd_update(r, "admin.elsewhere.", &key, "add a.x 60 A 192.0.2.2"), SP_RCODE_REFUSED);
     assert_int_equal(sp_updater_key_remove(r->u, r->zone, &owner, &c), SP_ERR_NOENT);
     rdata[3] = 13; /* ECDSA P-256 */
-    assert_int_equal(sp_updater_key_add(r->u, r->zone, &owner, rdata, sizeof rdata, "names=*", 7, &c, &what), SP_ERR_UNSUP);
+    assert_int_equal(sp_updater_key_add(r->u, r->zone, &owner, rdata, sizeof rdata, "names=*", 7, &c, &what),
+                     SP_ERR_UNSUP);
     upd_free(r);
 }
 
@@ -225,7 +249,8 @@ static void overlay_prefix_is_identity(void **state) {
         upd_pass(r, SP_SEC);
         addr[15] ^= i == 0;
         upd_begin(r);
-        upd_rr(r, 2, i == 1 ? "x.laptop" : "laptop", SP_TYPE_AAAA, i == 2 ? SP_CLASS_NONE : SP_CLASS_IN, i == 2 ? 0 : 60, addr, 16);
+        upd_rr(r, 2, i == 1 ? "x.laptop" : "laptop", SP_TYPE_AAAA, i == 2 ? SP_CLASS_NONE : SP_CLASS_IN,
+               i == 2 ? 0 : 60, addr, 16);
         upd_opt(r, 0, 0, 0);
         if (i == 3)
             upd_sign_tsig(r, &tk);
@@ -266,7 +291,8 @@ static void revocation_takes_all(void **state) {
     upd_invite(r, "laptop", &invite, UPD_WALL + 1000);
     assert_int_equal(upd_join(r, "laptop", &key, &invite, UPD_WALL + 1000, UPD_JOIN_WHOLE), 0);
     upd_pass(r, SP_SEC);
-    assert_int_equal(upd_update_lease(r, "laptop", &key, "add laptop 60 A 192.0.2.1\nadd a.b.laptop 60 TXT \"x\"", 600), 0);
+    assert_int_equal(upd_update_lease(r, "laptop", &key, "add laptop 60 A 192.0.2.1\nadd a.b.laptop 60 TXT \"x\"", 600),
+                     0);
     assert_int_equal(sp_updater_revoke(r->u, r->zone, &name, &c, &more), SP_OK);
     assert_false(more);
     assert_true(upd_commit(r, &c));

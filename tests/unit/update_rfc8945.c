@@ -1,4 +1,5 @@
-/* RFC 8945: TSIG on updates: BADKEY, BADSIG, BADTIME with the server's time, truncated MACs, replays, signed replies. */
+/* RFC 8945: TSIG on updates: BADKEY, BADSIG, BADTIME with the server's time, truncated MACs, replays, signed replies.
+ */
 #include "tests/unit/cm.h"
 
 #include "tests/support/update_rig.h"
@@ -152,7 +153,8 @@ static void transfers_and_queries(void **state) {
         w.r->out_len = 0;
         upd_sign_tsig(w.r, i == 0 ? &w.key : &writer);
         assert_int_equal(sp_msg_parse(&w.r->sent, w.r->out, w.r->out_len), SP_OK);
-        assert_int_equal(sp_updater_verify(w.r->u, &w.r->sent, SP_VIA_TCP, &w.r->src, w.r->now, w.r->wall, &signer), SP_OK);
+        assert_int_equal(sp_updater_verify(w.r->u, &w.r->sent, SP_VIA_TCP, &w.r->src, w.r->now, w.r->wall, &signer),
+                         SP_OK);
         assert_int_equal(sp_signer_may_transfer(&signer, w.r->zone), i == 0);
     }
     /* Three messages of one answer: the first covers the request, the others what went before (5.3.1). */
@@ -179,9 +181,11 @@ static void transfers_and_queries(void **state) {
     sp_msgw_question(&w.r->w, &apex, SP_TYPE_AXFR, SP_CLASS_IN);
     upd_sign_tsig(w.r, &writer);
     assert_int_equal(sp_msg_parse(&w.r->sent, w.r->out, w.r->out_len), SP_OK);
-    assert_int_equal(sp_updater_verify(w.r->u, &w.r->sent, SP_VIA_TCP, &w.r->src, w.r->now, w.r->wall, &signer), SP_ERR_DENIED);
+    assert_int_equal(sp_updater_verify(w.r->u, &w.r->sent, SP_VIA_TCP, &w.r->src, w.r->now, w.r->wall, &signer),
+                     SP_ERR_DENIED);
     assert_false(sp_signer_may_transfer(&signer, w.r->zone));
-    size_t n = sp_signer_refuse(w.r->u, &w.r->view, &w.r->sent, &w.r->src, &signer, w.r->wall, w.r->reply, sizeof w.r->reply);
+    size_t n =
+        sp_signer_refuse(w.r->u, &w.r->view, &w.r->sent, &w.r->src, &signer, w.r->wall, w.r->reply, sizeof w.r->reply);
     assert_int_equal(sp_msg_parse(&w.r->msg, w.r->reply, n), SP_OK);
     assert_int_equal(SP_RCODE_OF(w.r->msg.flags), SP_RCODE_NOTAUTH);
     upd_free(w.r);
@@ -209,9 +213,12 @@ static int setup(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_algorithm), cmocka_unit_test(badkey),
-        cmocka_unit_test(badsig),         cmocka_unit_test(badtime),
-        cmocka_unit_test(replay_is_badtime), cmocka_unit_test(transfers_and_queries),
+        cmocka_unit_test(each_algorithm),
+        cmocka_unit_test(badkey),
+        cmocka_unit_test(badsig),
+        cmocka_unit_test(badtime),
+        cmocka_unit_test(replay_is_badtime),
+        cmocka_unit_test(transfers_and_queries),
         cmocka_unit_test(bad_keys_are_refused),
     };
     return cmocka_run_group_tests_name("update_rfc8945", tests, setup, NULL);

@@ -32,7 +32,7 @@ static void granted_and_echoed(void **state) {
         size_t len;
         uint32_t asked, key_asked, granted, key_granted;
     } rows[] = {
-        {4, 3600, 0, 3600, 0},        {4, 1, 0, 30, 0},   {4, 0, 0, 30, 0},
+        {4, 3600, 0, 3600, 0},        {4, 1, 0, 30, 0},      {4, 0, 0, 30, 0},
         {4, 0xffffffff, 0, 86400, 0}, {8, 60, 600, 60, 600}, {8, 600, 60, 600, 600},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -83,8 +83,11 @@ static void refresh_leaves_no_trace(void **state) {
     assert_int_equal(sp_updater_counts(w.r->u)->lease_refreshes, 15);
     /* Refreshed by deleting and adding, as scripts do. */
     upd_pass(w.r, 480 * SP_SEC);
-    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "delete laptop A\ndelete laptop TXT\nadd laptop 60 A 192.0.2.1\n"
-                                      "add laptop 60 A 192.0.2.2\nadd laptop 60 TXT \"x\"", 600), 0);
+    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key,
+                                      "delete laptop A\ndelete laptop TXT\nadd laptop 60 A 192.0.2.1\n"
+                                      "add laptop 60 A 192.0.2.2\nadd laptop 60 TXT \"x\"",
+                                      600),
+                     0);
     assert_int_equal(left_s(&w, "laptop", SP_TYPE_A), 600);
     assert_int_equal(upd_serial(w.r), serial);
     assert_int_equal(w.r->records, records);
@@ -93,7 +96,8 @@ static void refresh_leaves_no_trace(void **state) {
 
 static void expiry_removes(void **state) {
     struct world w = world();
-    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "add laptop 60 A 192.0.2.1\nadd a.laptop 60 TXT \"x\"", 60), 0);
+    assert_int_equal(
+        upd_update_lease(w.r, "laptop", &w.key, "add laptop 60 A 192.0.2.1\nadd a.laptop 60 TXT \"x\"", 60), 0);
     upd_pass(w.r, 30 * SP_SEC);
     assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "add laptop 60 A 192.0.2.2", 60), 0);
     uint32_t serial = upd_serial(w.r);
@@ -140,7 +144,8 @@ static void without_the_option_there_is_no_lease(void **state) {
 
 static void deletion_ends_the_lease(void **state) {
     struct world w = world();
-    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "add laptop 60 A 192.0.2.1\nadd laptop 60 A 192.0.2.2", 60), 0);
+    assert_int_equal(
+        upd_update_lease(w.r, "laptop", &w.key, "add laptop 60 A 192.0.2.1\nadd laptop 60 A 192.0.2.2", 60), 0);
     upd_pass(w.r, SP_SEC);
     assert_int_equal(upd_update(w.r, "laptop", &w.key, "delete laptop A 192.0.2.1"), 0);
     assert_int_equal(sp_updater_counts(w.r->u)->leases, 1);
@@ -192,16 +197,21 @@ static void limit_of_leases(void **state) {
     config.leases = 2;
     struct world w = {upd_new_with(&config), upd_key(1)};
     upd_device(w.r, "laptop", &w.key);
-    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "add a.laptop 1 A 192.0.2.1\nadd b.laptop 1 A 192.0.2.1\n"
-                                      "add c.laptop 1 A 192.0.2.1", 60), SP_RCODE_SERVFAIL);
+    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key,
+                                      "add a.laptop 1 A 192.0.2.1\nadd b.laptop 1 A 192.0.2.1\n"
+                                      "add c.laptop 1 A 192.0.2.1",
+                                      60),
+                     SP_RCODE_SERVFAIL);
     assert_int_equal(w.r->up.why, SP_REFUSED_full);
     assert_string_equal(upd_rrset(w.r, "a.laptop", "A"), "");
     upd_pass(w.r, SP_SEC);
-    assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "add a.laptop 1 A 192.0.2.1\nadd b.laptop 1 A 192.0.2.1", 60), 0);
+    assert_int_equal(
+        upd_update_lease(w.r, "laptop", &w.key, "add a.laptop 1 A 192.0.2.1\nadd b.laptop 1 A 192.0.2.1", 60), 0);
     upd_pass(w.r, SP_SEC);
     assert_int_equal(upd_update_lease(w.r, "laptop", &w.key, "add c.laptop 1 A 192.0.2.1", 60), SP_RCODE_SERVFAIL);
     upd_pass(w.r, SP_SEC);
-    assert_int_equal(upd_update(w.r, "laptop", &w.key, "add c.laptop 1 A 192.0.2.1"), 0); /* without one there is room */
+    assert_int_equal(upd_update(w.r, "laptop", &w.key, "add c.laptop 1 A 192.0.2.1"),
+                     0); /* without one there is room */
     upd_free(w.r);
 }
 
@@ -236,14 +246,10 @@ static int setup(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(granted_and_echoed),
-        cmocka_unit_test(refresh_leaves_no_trace),
-        cmocka_unit_test(expiry_removes),
-        cmocka_unit_test(without_the_option_there_is_no_lease),
-        cmocka_unit_test(deletion_ends_the_lease),
-        cmocka_unit_test(restart_gives_each_its_length_again),
-        cmocka_unit_test(full_log_is_tried_again),
-        cmocka_unit_test(limit_of_leases),
+        cmocka_unit_test(granted_and_echoed),      cmocka_unit_test(refresh_leaves_no_trace),
+        cmocka_unit_test(expiry_removes),          cmocka_unit_test(without_the_option_there_is_no_lease),
+        cmocka_unit_test(deletion_ends_the_lease), cmocka_unit_test(restart_gives_each_its_length_again),
+        cmocka_unit_test(full_log_is_tried_again), cmocka_unit_test(limit_of_leases),
         cmocka_unit_test(many_end_together),
     };
     return cmocka_run_group_tests_name("update_rfc9664", tests, setup, NULL);
