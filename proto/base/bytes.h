@@ -20,7 +20,7 @@ struct sp_rd {
 
 static inline struct sp_rd sp_rd_init(const void *data, size_t len) {
     const uint8_t *p = data;
-    return (struct sp_rd){p, p, p + len, SP_OK};
+    return (struct sp_rd){p, p, len > 0 ? p + len : p, SP_OK}; /* NULL may stand for nothing */
 }
 static inline size_t sp_rd_left(const struct sp_rd *r) { return (size_t)(r->end - r->pos); }
 static inline size_t sp_rd_offset(const struct sp_rd *r) { return (size_t)(r->pos - r->base); }
