@@ -75,21 +75,6 @@ void sp_import_go_on(struct sp_server *s) {
     end(s, false);
 }
 
-/* A text with an older serial than the zone's must not take secondaries back; the bump then raises it. */
-static sp_err keep_serial(struct sp_txn *t, struct sp_zone *z, uint32_t before) {
-    const struct sp_name *apex = sp_zone_apex(z);
-    const struct sp_node *node = sp_zone_node(z, apex);
-    const struct sp_rrset *soa = node != NULL ? sp_node_rrset(node, SP_TYPE_SOA) : NULL;
-    uint8_t data[2 * SP_NAME_MAX + 32];
-    if (soa == NULL || soa->len > sizeof data || before == 0 || (int32_t)(sp_zone_serial(z) - before) >= 0)
-        return SP_OK;
-    memcpy(data, soa->data, soa->len);
-    sp_put_u32(data + soa->len - 20, before);
-    struct sp_rrs rrs = sp_rrset_view(soa);
-    rrs.data = data;
-    return sp_txn_put(t, apex, &rrs);
-}
-
 static bool fail_text(struct sp_ctl *c, const struct sp_zonetext_error *e) {
     char line[24], column[24];
     sp_ctl_decimal(line, e->line);
@@ -102,12 +87,9 @@ static bool fail_text(struct sp_ctl *c, const struct sp_zonetext_error *e) {
 static bool prepare(struct sp_ctl *c, struct sp_zone *z, const struct sp_rd *text, struct sp_change *ret) {
     struct sp_zonetext_error error;
     struct sp_txn *t;
-    uint32_t before = sp_zone_serial(z);
     if (sp_zone_merge(&t, z, (const char *)text->pos, sp_rd_left(text), &error) != SP_OK)
         return fail_text(c, &error);
-    sp_err err = keep_serial(t, z, before);
-    if (err == SP_OK)
-        err = sp_updater_txn(c->s->updater, z, t, true, ret);
+    sp_err err = sp_updater_txn(c->s->updater, z, t, true, ret);
     if (err == SP_ERR_NOENT) {
         sp_op_u64(&c->wr, "changed", 0);
         sp_op_u64(&c->wr, "serial", sp_zone_serial(z));

@@ -190,13 +190,12 @@ sp_err sp_server_input(struct sp_server *s, sp_instant now, sp_wall wall, const 
     struct sp_scratch *sc = s->scratch;
     uint32_t allowed = sc->sign_left = sp_signing_begin(&s->signing, now, n);
     s->tcp_sign_left = s->signing.throttled ? SP_SIGNING_TCP_THROTTLED : SP_SIGNING_TCP;
-    uint64_t queries = sc->counts.queries[SP_VIA_UDP], refused = sc->counts.signatures_refused;
+    uint64_t queries = sc->counts.queries[SP_VIA_UDP], cold = s->cold;
     size_t i = 0;
     while (i < n && room_for(s, &in[i]))
         take(s, &in[i++]);
     *taken = i;
-    sp_signing_end(&s->signing, sc->counts.queries[SP_VIA_UDP] - queries, allowed - sc->sign_left,
-                   sc->counts.signatures_refused - refused);
+    sp_signing_end(&s->signing, sc->counts.queries[SP_VIA_UDP] - queries, s->cold - cold, allowed - sc->sign_left);
     work(s);
     return SP_OK;
 }

@@ -92,6 +92,7 @@ struct sp_server {
     struct sp_msgw msgw;
     struct sp_signing signing;
     uint32_t tcp_sign_left;
+    uint64_t cold; /* UDP queries that needed new signatures, made or refused */
     struct sp_streams streams;
     sp_instant cookie_turn;
 

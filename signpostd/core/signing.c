@@ -15,7 +15,7 @@ static void turn(struct sp_signing *g, sp_instant now) {
 
 static bool others_compete(const struct sp_signing *g) {
     uint64_t answers = g->now.answers + g->before.answers;
-    uint64_t cold = g->now.made + g->now.refused + g->before.made + g->before.refused;
+    uint64_t cold = g->now.cold + g->before.cold;
     return answers > cold && (answers - cold) * 64 >= answers;
 }
 
@@ -39,10 +39,10 @@ uint32_t sp_signing_begin(struct sp_signing *g, sp_instant now, size_t n) {
     return UINT32_MAX;
 }
 
-void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t made, uint64_t refused) {
+void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t cold, uint64_t made) {
     g->now.answers += answers;
+    g->now.cold += cold;
     g->now.made += made;
-    g->now.refused += refused;
     if (g->throttled)
         g->saved = made * 64 < g->saved ? g->saved - (uint32_t)made * 64 : 0;
 }

@@ -29,7 +29,7 @@
 #define SP_SIGNING_TCP_THROTTLED 8
 
 struct sp_signing_half {
-    uint64_t answers, made, refused;
+    uint64_t answers, cold, made; /* cold: answers that needed new signatures, made or refused */
 };
 
 struct sp_signing {
@@ -44,6 +44,6 @@ void sp_signing_init(struct sp_signing *g, uint32_t per_batch, sp_instant now);
 /* The allowance of a call that brings n datagrams. */
 uint32_t sp_signing_begin(struct sp_signing *g, sp_instant now, size_t n);
 /* What the call did over UDP. */
-void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t made, uint64_t refused);
+void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t cold, uint64_t made);
 
 #endif

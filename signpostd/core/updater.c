@@ -16,7 +16,7 @@ void sp_budgets_default(struct sp_budgets *ret) {
         .verify_stranger_per_s = 5000,
         .verify_prefix_per_s = 200,
         .verify_key_per_s = 25000,
-        .sign_per_batch = 64,
+        .sign_per_batch = 2,
     };
 }
 

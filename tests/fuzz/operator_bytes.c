@@ -1,4 +1,5 @@
-/* Requests of an operator into a live server with a disk: u16 length, then that many bytes, until the input ends. */
+/* Requests of an operator into a live server: u16 length, then that many bytes, until the input ends. Inputs of odd
+ * length have a disk, which makes them several times slower. */
 #include "tests/support/server_rig.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -6,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     static struct rig r;
     struct sp_rd rd = sp_rd_init(data, len);
-    rig_init(&r, 128);
+    rig_init(&r, len % 2 == 1 ? 128 : 0);
     rig_start(&r);
     rig_zone(&r);
     while (sp_rd_left(&rd) >= 2) {

@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     static struct rig r;
     struct sp_rd rd = sp_rd_init(data, len);
     size_t granted[4] = {0}, sent[4] = {0};
-    rig_init(&r, 128);
+    rig_init(&r, 0);
     rig_start(&r);
     rig_zone(&r);
     while (sp_rd_left(&rd) >= 3) {

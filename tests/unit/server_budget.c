@@ -1,7 +1,10 @@
 /* The signing rule in virtual time: a CPU that takes 4 us an answer and 25 us a signature. */
 #include "tests/unit/cm.h"
 
+#include <stdio.h>
+
 #include "signpostd/core/signing.h"
+#include "tests/support/server_rig.h"
 
 struct load {
     double warm, cold;                         /* datagrams a second offered, at most */
@@ -38,7 +41,7 @@ static struct done serve(struct sp_signing *g, struct load l, sp_duration span) 
         }
         uint32_t allow = sp_signing_begin(g, now, warm + cold);
         size_t made = cold < allow ? cold : allow;
-        sp_signing_end(g, warm + cold, made, cold - made);
+        sp_signing_end(g, warm + cold, cold, made);
         d.warm += warm;
         d.signed_cold += made;
         d.refused += cold - made;
@@ -89,11 +92,59 @@ static void forgets_after_a_pause(void **state) {
     struct sp_signing g;
     sp_signing_init(&g, 2, 0);
     (void)sp_signing_begin(&g, 0, 256);
-    sp_signing_end(&g, 256, 128, 0);
+    sp_signing_end(&g, 256, 128, 128);
     uint32_t throttled = sp_signing_begin(&g, SP_MS, 256);
     assert_true(throttled <= 16);
     sp_signing_end(&g, 0, 0, 0);
     assert_true(sp_signing_begin(&g, SP_SEC, 256) == UINT32_MAX);
+}
+
+/* The same through a server: n datagrams of which every `warm_every`-th asks for a warm name, the others for new ones.
+ */
+static void batch(struct rig *r, unsigned n, unsigned warm_every, unsigned *serial, size_t *ret_cut) {
+    static struct sp_in in[256];
+    static uint8_t msgs[256][128];
+    char name[64];
+    rig_forget(r);
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "x%u.me.example.", (*serial)++);
+        const char *ask = warm_every > 0 && i % warm_every == 0 ? "ns.me.example." : name;
+        in[i] = (struct sp_in){.kind = SP_IN_DATAGRAM, .data = msgs[i], .src = rig_client, .dst = rig_server};
+        in[i].len = rig_query(msgs[i], sizeof msgs[i], (uint16_t)i, ask, SP_TYPE_A, true, SP_EDNS_DO);
+    }
+    rig_in(r, in, n);
+    assert_int_equal(rig_sent_count(r, SP_OUT_DATAGRAM, 0), n);
+    *ret_cut = 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct rig_out *o = rig_sent(r, SP_OUT_DATAGRAM, 0, i);
+        bool cut = sp_get_u16(o->data + 2) & SP_FLAG_TC;
+        *ret_cut += cut;
+        if (warm_every > 0 && i % warm_every == 0)
+            assert_false(cut);
+    }
+    r->now += 2 * SP_MS;
+}
+
+static void a_server_follows_the_rule(void **state) {
+    static struct rig r;
+    unsigned serial = 0;
+    size_t cut;
+    rig_init(&r, 0);
+    rig_start(&r);
+    rig_zone(&r);
+    for (unsigned i = 0; i < 20; i++) {
+        batch(&r, 200, 0, &serial, &cut);
+        assert_int_equal(cut, 0);
+    }
+    batch(&r, 200, 2, &serial, &cut); /* what competes is known from the next batch on */
+    for (unsigned i = 0; i < 20; i++) {
+        batch(&r, 200, 2, &serial, &cut);
+        assert_in_range(cut, 100 - 9, 100);
+    }
+    r.now += SP_SEC;
+    batch(&r, 20, 2, &serial, &cut);
+    assert_int_equal(cut, 0);
+    rig_end(&r);
 }
 
 int main(void) {
@@ -103,6 +154,7 @@ int main(void) {
         cmocka_unit_test(warm_queries_survive_a_wild_flood),
         cmocka_unit_test(light_mixed_load_is_not_throttled),
         cmocka_unit_test(forgets_after_a_pause),
+        cmocka_unit_test(a_server_follows_the_rule),
     };
     return cmocka_run_group_tests_name("server_budget", tests, NULL, NULL);
 }
