@@ -28,7 +28,7 @@ struct sp_answer_counts {
     uint64_t signatures_made, signatures_reused, signatures_refused;
 };
 
-/* One worker's workspace; zeroed before its first use. */
+/* One worker's workspace; zeroed before its first use, and for the zones of one sp_zones only. */
 struct sp_scratch {
     struct sp_answer_counts counts;
     uint32_t sign_left;  /* signatures that this call and the following may make; the caller refills it */

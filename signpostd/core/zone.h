@@ -1,4 +1,4 @@
-/* Zones as the server holds them: nodes in one hash table, RRsets compiled, signatures memoised.
+/* Zones as the server holds them: nodes in a hash table for each zone, RRsets compiled, signatures memoised.
  *
  * One writer changes them through a transaction; any number of readers answer from them (sp_answer). A reader sees each RRset
  * whole: RRsets are immutable and their pointers are stored atomically. What a transaction replaced lives on until the
