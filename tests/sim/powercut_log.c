@@ -13,6 +13,7 @@
 #define ZONES     4
 #define KEYS      16
 #define BODY_MIN  10
+#define LIFE      (3 * SP_SEC)
 #define NO_VALUE  0
 #define BODY_LONG SP_LOG_BODY_MAX
 
@@ -233,14 +234,16 @@ static void live(struct world *w, bool last) {
     memset(w->table, 0, sizeof w->table);
     w->replayed = 0;
     w->ready = w->snapshotting = false;
-    uint64_t until = sim_chance(s, 15) ? 12 : 500; /* often enough while it opens */
-    w->disk.event_stop = last ? 0 : w->disk.events + 1 + sim_below(s, until);
+    uint64_t events = sim_chance(s, 15) ? 12 : 500; /* often enough while it opens */
+    w->disk.event_stop = last ? 0 : w->disk.events + 1 + sim_below(s, events);
     w->disk.fail_at = !last && sim_chance(s, 5) ? w->disk.writes_seen + 1 + sim_below(s, 100) : 0;
     w->disk.slow = sim_chance(s, 50) ? 200 * SP_US : 5 * SP_MS;
     sp_err err = sp_log_new(&w->log, &w->mem, w->disk.blocks, !w->ever_ready, &w->rng, NULL);
     sim_check(s, err == SP_OK, "new: %s", sp_err_name(err));
     pump(w);
-    while (!w->disk.stopped && !(last && w->ready) && sp_log_state(w->log) != SP_LOG_FAILED)
+    /* A full disk has nothing more to do: time ends that life too. */
+    sp_instant until = s->now + LIFE;
+    while (!w->disk.stopped && s->now < until && !(last && w->ready) && sp_log_state(w->log) != SP_LOG_FAILED)
         sim_check(s, sim_step(s), "nothing left to happen");
     bool injected = w->disk.fail_at != 0 && w->disk.writes_seen >= w->disk.fail_at;
     if (sp_log_state(w->log) == SP_LOG_FAILED) {
@@ -248,6 +251,7 @@ static void live(struct world *w, bool last) {
                   sp_err_name(sp_log_error(w->log)));
         w->result->failures++;
     }
+    sim_check(s, !last || w->ready, "the log does not open");
     struct sp_log_stats stats;
     sp_log_stats(w->log, &stats);
     w->result->snapshots += stats.snapshots;
