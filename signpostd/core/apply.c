@@ -128,8 +128,10 @@ sp_err sp_apply_body(struct sp_updater *u, uint32_t zone, uint16_t kind, struct 
     case SP_REC_ZONE:
         return zone_read_make(u, zone, rd);
     case SP_REC_ZONE_GONE:
+        if (sp_rd_left(rd) != 0)
+            return SP_ERR_CORRUPT;
         zone_drop(u, zone);
-        return sp_rd_left(rd) == 0 ? SP_OK : SP_ERR_CORRUPT;
+        return SP_OK;
     case SP_REC_KEY:
         return apply_key(u, zone, rd);
     case SP_REC_KEY_GONE:
@@ -167,6 +169,7 @@ void sp_updater_replayed(struct sp_updater *u, sp_instant now, sp_wall wall) {
     u->replaying = false;
     sp_lease_restart(u, now);
     sp_use_restart(u, now, wall);
+    sp_invite_purge(u, sp_wall_sec(wall));
 }
 
 sp_err sp_updater_commit(struct sp_updater *u, const struct sp_change *c, sp_instant now) {

@@ -121,10 +121,13 @@ sp_err sp_change_absorb(struct sp_updater *u, struct sp_zone *z, const uint8_t *
     }
     struct sp_rec_rrset set;
     sp_err err, full = SP_OK;
-    while ((err = sp_record_rrset_read(&rd, &set)) == SP_OK)
+    while ((err = sp_record_rrset_read(&rd, &set)) == SP_OK) {
+        if (!sp_name_under(&set.owner, sp_zone_apex(z)) || sp_zone_makes(z, &set.owner, set.rrs.type))
+            continue; /* passed over in the zone, too */
         if (sp_lease_follow(u, sp_zone_id(z), &set, now) != SP_OK) {
             u->counts.memory_full++;
             full = SP_ERR_FULL;
         }
+    }
     return err == SP_ERR_NOENT ? full : err;
 }

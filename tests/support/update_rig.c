@@ -486,7 +486,7 @@ static void dump_zone(struct upd *r, struct dump *d, struct sp_zone *z) {
     }
 }
 
-static void dump_tables(struct upd *r, struct dump *d, struct sp_zone *z) {
+static void dump_tables(struct upd *r, struct dump *d, struct sp_zone *z, bool uses) {
     char name[SP_NAME_TEXT_MAX], line[4096], pub[65];
     struct sp_table_cursor c = {0}, ic = {0}, uc = {0};
     struct sp_key_info k;
@@ -502,7 +502,7 @@ static void dump_tables(struct upd *r, struct dump *d, struct sp_zone *z) {
         snprintf(line, sizeof line, "invite %s %s %llu", name, pub, (unsigned long long)invite.expiry);
         dump_add(d, line);
     }
-    for (struct sp_link *l; (l = sp_table_each(&r->u->uses, &uc)) != NULL;) {
+    for (struct sp_link *l; uses && (l = sp_table_each(&r->u->uses, &uc)) != NULL;) {
         const struct sp_use *use = SP_CONTAINER(l, struct sp_use, link);
         if (use->zone != sp_zone_id(z) || use->newest == 0)
             continue;
@@ -513,12 +513,12 @@ static void dump_tables(struct upd *r, struct dump *d, struct sp_zone *z) {
     }
 }
 
-char *upd_dump(struct upd *r) {
+static char *dump_all(struct upd *r, bool uses) {
     struct dump *d = calloc(1, sizeof *d);
     char line[64];
     for (struct sp_zone *z = NULL; (z = sp_zones_next(r->zones, z)) != NULL;) {
         dump_zone(r, d, z);
-        dump_tables(r, d, z);
+        dump_tables(r, d, z, uses);
     }
     snprintf(line, sizeof line, "idents %zu leases %llu", r->u->idents.count, (unsigned long long)r->u->counts.leases);
     dump_add(d, line);
@@ -534,6 +534,14 @@ char *upd_dump(struct upd *r) {
     }
     free(d);
     return text;
+}
+
+char *upd_dump(struct upd *r) {
+    return dump_all(r, true);
+}
+
+char *upd_dump_state(struct upd *r) {
+    return dump_all(r, false);
 }
 
 static void replay_one(struct upd *to, uint32_t zone, uint16_t kind, const uint8_t *body, size_t len, uint64_t seq) {

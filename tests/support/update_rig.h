@@ -100,6 +100,7 @@ const char *upd_rrset(struct upd *r, const char *name, const char *type);
 uint32_t upd_serial(struct upd *r);
 /* Whole state of an updater as sorted text: zones, keys, invites, leases (granted), replay. free() it. */
 char *upd_dump(struct upd *r);
+char *upd_dump_state(struct upd *r); /* without the replay state, of which only the logged part is kept */
 /* A new rig whose updater has replayed the first n records of r's log. */
 struct upd *upd_replayed(const struct upd *r, size_t n);
 /* A new rig that has replayed a snapshot of r. */
