@@ -6,10 +6,13 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/linux/addr.h"
+#include "proto/linux/pace.h"
 #include "proto/linux/room.h"
 
 /* A receive buffer takes a line more than its size, so that the first lines of all buffers do not fall into one set of
@@ -34,6 +37,7 @@ struct sock {
 struct spl_udp {
     struct spl_loop *loop;
     struct spl_udp_counts counts;
+    struct spl_pace pace;
     struct sock socks[SPL_UDP_SOCKETS];
     unsigned count;
 
@@ -105,6 +109,12 @@ static size_t describe(struct spl_udp *u, const struct sock *s, unsigned n) {
     return k;
 }
 
+static sp_duration cpu_time(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (sp_duration)t.tv_sec * SP_SEC + (sp_duration)t.tv_nsec;
+}
+
 static void on_read(evutil_socket_t fd, short what, void *ctx) {
     struct sock *s = ctx;
     struct spl_udp *u = s->udp;
@@ -118,9 +128,13 @@ static void on_read(evutil_socket_t fd, short what, void *ctx) {
         u->counts.batches_in++;
         size_t k = describe(u, s, (unsigned)n);
         u->counts.dropped_core += k - spl_loop_deliver(u->loop, u->in, k);
+        if (spl_pace_count(&u->pace, u->loop->now, (unsigned)n))
+            spl_pace_epoch(&u->pace, u->loop->now, cpu_time());
         if (n < SPL_UDP_BATCH)
             break;
     }
+    if (u->pace.pausing && !u->loop->ended)
+        nanosleep(&(struct timespec){.tv_nsec = SPL_PACE_PAUSE}, NULL);
 }
 
 /* ---- sending ---- */
@@ -324,6 +338,8 @@ static struct spl_udp *room_of(struct spl_loop *loop) {
         return NULL;
     }
     u->loop = loop;
+    /* Pauses between batches end when they should; the default is up to 50 us later. */
+    (void)!prctl(PR_SET_TIMERSLACK, 1000UL);
     for (unsigned i = 0; i < SPL_UDP_BATCH; i++) {
         u->rx_iov[i] = (struct iovec){u->buffers + (size_t)i * STRIDE, SPL_UDP_SIZE};
         u->rx[i].msg_hdr = (struct msghdr){.msg_name = &u->rx_name[i],
