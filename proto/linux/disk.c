@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -125,35 +126,73 @@ static void on_bell(evutil_socket_t fd, short what, void *ctx) {
     spl_loop_turn(d->loop);
 }
 
-static bool first_block_zero(int fd) {
+/* Whether nothing is in the file: it was never more than made long. A hole is passed over without being read. */
+static bool is_blank(int fd, off_t size) {
     uint8_t block[SP_BLK_SIZE];
-    ssize_t n = pread(fd, block, sizeof block, 0);
-    for (ssize_t i = 0; i < n; i++)
-        if (block[i] != 0)
+    for (off_t at = 0; (at = lseek(fd, at, SEEK_DATA)) >= 0 && at < size;) {
+        ssize_t n = pread(fd, block, sizeof block, at);
+        if (n <= 0)
             return false;
-    return n == (ssize_t)sizeof block;
+        for (ssize_t i = 0; i < n; i++)
+            if (block[i] != 0)
+                return false;
+        at += n;
+    }
+    return true;
 }
 
-static sp_err prepare(int fd, int dirfd, const char *name, uint64_t blocks, uint64_t *ret_blocks, bool *ret_blank,
+static sp_err prepare(int fd, const char *name, uint64_t blocks, uint64_t *ret_blocks, bool *ret_blank,
                       struct spl_error *err) {
     struct stat st;
     if (fstat(fd, &st) != 0)
         return spl_error_errno(err, "cannot look at %s", name);
     if (!S_ISREG(st.st_mode))
         return spl_error_set(err, SP_ERR_FORM, "%s is not a regular file", name);
+    if ((st.st_mode & 077) != 0 &&
+        fchmod(fd, 0600) != 0) /* it holds keys; a copy that was put back may be open to all */
+        return spl_error_errno(err, "others may read %s, and that cannot be changed", name);
     uint64_t have = (uint64_t)st.st_size / SP_BLK_SIZE;
-    if (have == 0 && st.st_size > 0)
+    if (st.st_size == 0) /* we never leave one like this, see create */
+        return spl_error_set(err, SP_ERR_FORM, "%s is empty: put a copy of it back, or remove it to start with nothing",
+                             name);
+    if (have == 0)
         return spl_error_set(err, SP_ERR_FORM, "%s is too short to be a log", name);
-    *ret_blank = have == 0 || first_block_zero(fd);
+    *ret_blank = is_blank(fd, st.st_size);
     if (have < blocks && *ret_blank) {
-        /* Sized ahead, so that a flush has no size to write; its blocks are taken from the file system as they are used. */
         if (ftruncate(fd, (off_t)(blocks * SP_BLK_SIZE)) != 0)
-            return spl_error_errno(err, "cannot make %s %llu MiB long", name, (unsigned long long)(blocks * SP_BLK_SIZE >> 20));
-        if (fsync(fd) != 0 || fsync(dirfd) != 0)
+            return spl_error_errno(err, "cannot make %s %llu MiB long", name,
+                                   (unsigned long long)(blocks * SP_BLK_SIZE >> 20));
+        if (fsync(fd) != 0)
             return spl_error_errno(err, "cannot write %s to the disk", name);
         have = blocks;
     }
     *ret_blocks = have;
+    return SP_OK;
+}
+
+/* A new file gets its name once it has its size, so that an empty one is never ours. Sized ahead, so that a flush has
+ * no size to write; its blocks are taken from the file system as they are used. */
+static sp_err create(int dirfd, const char *name, uint64_t blocks, int *ret_fd, struct spl_error *err) {
+    char temp[300];
+    if (snprintf(temp, sizeof temp, "%s.new", name) >= (int)sizeof temp)
+        return spl_error_set(err, SP_ERR_FORM, "the file name %s is too long", name);
+    if (unlinkat(dirfd, temp, 0) != 0 && errno != ENOENT)
+        return spl_error_errno(err, "cannot remove %s", temp);
+    int fd = openat(dirfd, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return spl_error_errno(err, "cannot create %s", temp);
+    sp_err e = SP_OK;
+    if (ftruncate(fd, (off_t)(blocks * SP_BLK_SIZE)) != 0)
+        e = spl_error_errno(err, "cannot make %s %llu MiB long", name,
+                            (unsigned long long)(blocks * SP_BLK_SIZE >> 20));
+    else if (fsync(fd) != 0 || renameat(dirfd, temp, dirfd, name) != 0 || fsync(dirfd) != 0)
+        e = spl_error_errno(err, "cannot write %s to the disk", name);
+    if (e != SP_OK) {
+        close(fd);
+        unlinkat(dirfd, temp, 0);
+        return e;
+    }
+    *ret_fd = fd;
     return SP_OK;
 }
 
@@ -180,10 +219,15 @@ static sp_err start(struct spl_disk *d, struct spl_error *err) {
 sp_err spl_disk_open(struct spl_loop *loop, int dirfd, const char *name, uint64_t blocks, uint64_t *ret_blocks,
                      bool *ret_blank, struct spl_error *err) {
     SP_ASSERT(loop->disk == NULL);
-    int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT)
+        SP_TRY(create(dirfd, name, blocks, &fd, err));
+    if (fd < 0 && errno == ELOOP)
+        return spl_error_set(err, SP_ERR_FORM, "%s is a symbolic link, and none is followed; put the file itself there",
+                             name);
     if (fd < 0)
         return spl_error_errno(err, "cannot open %s", name);
-    sp_err e = prepare(fd, dirfd, name, blocks, ret_blocks, ret_blank, err);
+    sp_err e = prepare(fd, name, blocks, ret_blocks, ret_blank, err);
     struct spl_disk *d = e == SP_OK ? calloc(1, sizeof *d) : NULL;
     if (e == SP_OK && d == NULL)
         e = spl_error_set(err, SP_ERR_FULL, "no memory for the disk");

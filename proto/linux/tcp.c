@@ -281,9 +281,21 @@ size_t spl_tcp_flush(struct spl_tcp *t, struct sp_in *in, size_t cap) {
 
 /* ---- opening ---- */
 
+/* The stream that has lingered longest, dropped. Else whoever opens connections as fast as the core evicts them would
+ * fill the spare places with those, and keep others out. */
+static struct stream *take_lingering(struct spl_tcp *t) {
+    struct stream *oldest = NULL;
+    for (struct stream *st = t->streams; st < t->streams + t->cap; st++)
+        if (st->state == STREAM_LINGER && (oldest == NULL || st->until < oldest->until))
+            oldest = st;
+    if (oldest != NULL)
+        drop(t, oldest, true); /* it stays on the dirty list, which an open stream may be on too */
+    return oldest;
+}
+
 static struct stream *take(struct spl_tcp *t) {
     if (t->free == NONE)
-        return NULL;
+        return take_lingering(t);
     struct stream *st = &t->streams[t->free];
     t->free = st->next;
     return st;

@@ -43,6 +43,17 @@ sp_err spl_identity_find(struct spl_identity *ret, const char *user, const char 
     return SP_OK;
 }
 
+sp_err spl_identity_trusts(const struct spl_identity *who, int dirfd, const char *path, struct spl_error *err) {
+    struct stat st;
+    if (fstat(dirfd, &st) != 0)
+        return spl_error_errno(err, "cannot look at the directory %s", path);
+    if (st.st_uid == 0 || st.st_uid == geteuid() || (who->change && st.st_uid == who->uid))
+        return SP_OK;
+    uid_t owner = who->change ? who->uid : geteuid();
+    return spl_error_set(err, SP_ERR_DENIED, "the directory %s belongs to user %ld; run: chown -R %ld %s", path,
+                         (long)st.st_uid, (long)owner, path);
+}
+
 sp_err spl_identity_own(const struct spl_identity *who, int dirfd, const char *path, struct spl_error *err) {
     static const char *const files[] = {"lock", "log", "control.sock"};
     if (!who->change)

@@ -156,6 +156,7 @@ static sp_err open_all(struct spl_daemon *d, int *dirfd, struct spl_error *err) 
     const struct spl_config *c = d->config;
     SP_TRY(spl_identity_find(&who, c->user, c->group, err));
     SP_TRY(spl_dir_open(dirfd, c->data, err));
+    SP_TRY(spl_identity_trusts(&who, *dirfd, c->data, err));
     SP_TRY(spl_dir_lock(*dirfd, c->data, err));
     allow_files(c);
     SP_TRY(listen_all(d, err));
@@ -179,6 +180,8 @@ int spl_serve(const struct spl_config *config) {
     struct spl_error err = {"no memory"};
     int dirfd = -1, status = 1;
     umask(077);
+    static const struct rlimit no_core; /* memory holds keys */
+    (void)setrlimit(RLIMIT_CORE, &no_core);
     if (d != NULL) {
         struct spl_core core = calls;
         core.ctx = d;
