@@ -26,8 +26,10 @@ def pytest_configure(config):
 class Signpost:
     """A running signpostd."""
 
-    def __init__(self, work, listen=None, config=None, netns=None, data=None, arguments=()):
-        self.work, self.netns = pathlib.Path(work), netns
+    def __init__(self, work, listen=None, config=None, netns=None, data=None, arguments=(), program=SIGNPOSTD,
+                 environment=None):
+        self.work, self.netns, self.program = pathlib.Path(work), netns, program
+        self.environment = {**os.environ, **(environment or {})}
         self.data = pathlib.Path(data) if data else self.work / "data"
         self.data.mkdir(mode=0o700, exist_ok=True)
         self.port = rfc_module.free_port()
@@ -42,11 +44,11 @@ class Signpost:
 
     def command(self):
         inside = ["ip", "netns", "exec", self.netns] if self.netns else []
-        return [*inside, str(SIGNPOSTD), "--data", str(self.data), *sum((["--listen", l] for l in self.listen), []), *self.arguments]
+        return [*inside, str(self.program), "--data", str(self.data), *sum((["--listen", l] for l in self.listen), []), *self.arguments]
 
     def start(self):
         self.log = open(self.work / "signpostd.log", "ab")
-        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(self.command(), stdout=self.log, stderr=self.log, env=self.environment)
         until = time.monotonic() + 20
         while True:
             p = subprocess.run([str(SIGNPOSTCTL), "--data", str(self.data), "--json", "status"], capture_output=True, text=True)
