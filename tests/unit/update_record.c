@@ -76,6 +76,33 @@ static void change_round_trip(void **state) {
     assert_int_equal(sp_record_open(&rd, buf, sp_wr_len(&wr)), SP_ERR_CORRUPT);
 }
 
+/* RRsets that no writer makes. */
+static void odd_rrsets_are_refused(void **state) {
+    static const struct {
+        uint16_t type, count;
+        uint8_t data[16], len;
+    } rows[] = {
+        {SP_TYPE_A, 2, {0, 4, 192, 0, 2, 1}, 6},                      /* fewer than counted */
+        {SP_TYPE_A, 0, {0, 4, 192, 0, 2, 1}, 6},                      /* more */
+        {SP_TYPE_A, 2, {0, 4, 192, 0, 2, 2, 0, 4, 192, 0, 2, 1}, 12}, /* out of order */
+        {SP_TYPE_A, 2, {0, 4, 192, 0, 2, 1, 0, 4, 192, 0, 2, 1}, 12}, /* twice */
+        {SP_TYPE_A, 1, {0, 3, 192, 0, 2}, 5},                         /* malformed */
+        {SP_TYPE_A, 1, {0, 5, 192, 0, 2, 1}, 6},                      /* cut */
+        {SP_TYPE_ANY, 0, {0}, 0},                                     /* no type of a zone */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t buf[256];
+        struct sp_rd rd;
+        struct sp_rec_rrset set;
+        struct sp_name owner = upd_name("host");
+        struct sp_rrs rrs = {rows[i].type, SP_CLASS_IN, 60, rows[i].count, rows[i].data, rows[i].len};
+        struct sp_wr wr = sp_wr_init(buf, sizeof buf);
+        sp_record_rrset_write(&wr, &owner, &rrs, NULL, NULL);
+        rd = sp_rd_init(buf, sp_wr_len(&wr));
+        assert_int_equal(sp_record_rrset_read(&rd, &set), SP_ERR_CORRUPT);
+    }
+}
+
 static void other_kinds_round_trip(void **state) {
     uint8_t buf[4096];
     struct sp_rd rd;
@@ -319,6 +346,7 @@ static int setup(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(change_round_trip),
+        cmocka_unit_test(odd_rrsets_are_refused),
         cmocka_unit_test(other_kinds_round_trip),
         cmocka_unit_test(replay_makes_the_same),
         cmocka_unit_test(snapshot_while_changes_go_on),
