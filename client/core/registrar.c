@@ -133,7 +133,9 @@ static int after_answer(const struct sp_agent *a, enum sp_agent_happening on) {
             return SP_AGENT_UP;
         return a->goal == SP_GOAL_DOWN && old_left(a) ? SP_AGENT_WITHDRAWING : SP_AGENT_DONE;
     case SP_ON_REFUSED:
-        return a->goal == SP_GOAL_JOIN && !a->proving ? SP_AGENT_JOINING : SP_AGENT_REFUSED;
+        if (a->goal == SP_GOAL_JOIN)
+            return a->proving ? SP_AGENT_REFUSED : SP_AGENT_JOINING;
+        return a->refusals < SP_AGENT_REFUSALS ? SP_AGENT_RETRYING : SP_AGENT_REFUSED;
     case SP_ON_FAILED:
         return once && a->failures >= SP_AGENT_TRIES ? SP_AGENT_FAILED : SP_AGENT_RETRYING;
     case SP_ON_SILENCE:
@@ -174,6 +176,8 @@ void sp_registrar_step(struct sp_agent *a, enum sp_agent_happening on, sp_instan
         a->failures++;
     if (on == SP_ON_ACCEPTED || on == SP_ON_NETWORK || on == SP_ON_ASKED)
         a->failures = 0;
+    if (on != SP_ON_WAKE && on != SP_ON_NETWORK)
+        a->refusals = on == SP_ON_REFUSED ? a->refusals + 1 : 0;
     int next = after(a, on);
     if (next == STAY)
         return;

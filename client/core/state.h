@@ -12,7 +12,10 @@
 #define SP_AGENT_TTL         30 /* of addresses: devices move; one TTL for an RRset (RFC 2181 5.2), and no lease is shorter */
 #define SP_AGENT_KEY_TTL     3600
 #define SP_AGENT_TRIES       3 /* attempts of a join, down or leave that the signpost answers with a passing failure */
-#define SP_AGENT_TIME_TRIES  2 /* corrections of the clock within an attempt */
+/* A refusal is final when the next attempt, some seconds later, is refused as well: a signpost that has just restarted
+ * takes what is signed in the second of its last record for a replay. */
+#define SP_AGENT_REFUSALS    2
+#define SP_AGENT_TIME_TRIES  2            /* corrections of the clock within an attempt */
 #define SP_AGENT_SETTLE      (SP_SEC)     /* networks are taken as settled when they kept still for so long */
 #define SP_AGENT_SETTLE_MAX  (5 * SP_SEC) /* or kept changing for so long */
 #define SP_AGENT_CONTROL_MAX 16           /* control requests at once */
@@ -71,6 +74,7 @@ struct sp_agent {
 
     sp_instant wake_at; /* of UP, RETRYING, REFUSED */
     unsigned failures;  /* attempts in a row */
+    unsigned refusals;  /* of these, refusals in a row */
 
     /* The host's addresses, and when they are to be taken as settled. */
     struct sp_addr links[SP_AGENT_LINK_MAX];

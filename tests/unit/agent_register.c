@@ -212,7 +212,9 @@ static void a_revoked_device_asks_slowly(void **state) {
     world_up(&w, NULL);
     w.peer.known = false;
     world_links(&w, cafe, 4);
-    world_pass(&w, 5 * SP_SEC);
+    world_pass(&w, 1500 * SP_MS);
+    assert_int_equal(world_state(&w), SP_AGENT_RETRYING); /* one refusal may be a replay's */
+    world_pass(&w, 6 * SP_SEC);
     struct sp_agent_status s = status_of(&w);
     assert_int_equal(s.state, SP_AGENT_REFUSED);
     assert_string_equal(s.last_ede_text, "no such key");
@@ -224,6 +226,22 @@ static void a_revoked_device_asks_slowly(void **state) {
     w.peer.known = true;
     world_pass(&w, 40 * SP_MIN);
     assert_int_equal(world_state(&w), SP_AGENT_UP);
+    world_free(&w);
+}
+
+static void a_single_refusal_is_not_final(void **state) {
+    struct world w;
+    world_up(&w, NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        w.peer.force_rcode = SP_RCODE_REFUSED;
+        w.peer.force_ede = 18;
+        world_links(&w, i % 2 ? home : cafe, 4);
+        world_pass(&w, 1500 * SP_MS);
+        assert_int_equal(world_state(&w), SP_AGENT_RETRYING);
+        w.peer.force_rcode = -1;
+        world_pass(&w, 6 * SP_SEC);
+        assert_int_equal(world_state(&w), SP_AGENT_UP);
+    }
     world_free(&w);
 }
 
@@ -430,15 +448,25 @@ static void control_requests_are_bounded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(up_publishes_global_addresses), cmocka_unit_test(up_obeys_the_owner),
-        cmocka_unit_test(the_overlay_is_not_presence),   cmocka_unit_test(refresh_at_80_percent),
-        cmocka_unit_test(the_granted_lease_counts),      cmocka_unit_test(another_network_registers_anew),
-        cmocka_unit_test(a_network_that_never_settles),  cmocka_unit_test(a_change_during_an_update),
-        cmocka_unit_test(silence_is_backed_off_from),    cmocka_unit_test(a_revoked_device_asks_slowly),
-        cmocka_unit_test(down_withdraws_presence_alone), cmocka_unit_test(memory_outlives_the_process),
-        cmocka_unit_test(a_clock_set_back_is_no_replay), cmocka_unit_test(a_clock_from_the_future_recovers),
-        cmocka_unit_test(updates_of_one_second_differ),  cmocka_unit_test(many_old_addresses),
-        cmocka_unit_test(control_status_and_down),       cmocka_unit_test(control_requests_are_bounded),
+        cmocka_unit_test(up_publishes_global_addresses),
+        cmocka_unit_test(up_obeys_the_owner),
+        cmocka_unit_test(the_overlay_is_not_presence),
+        cmocka_unit_test(refresh_at_80_percent),
+        cmocka_unit_test(the_granted_lease_counts),
+        cmocka_unit_test(another_network_registers_anew),
+        cmocka_unit_test(a_network_that_never_settles),
+        cmocka_unit_test(a_change_during_an_update),
+        cmocka_unit_test(silence_is_backed_off_from),
+        cmocka_unit_test(a_revoked_device_asks_slowly),
+        cmocka_unit_test(a_single_refusal_is_not_final),
+        cmocka_unit_test(down_withdraws_presence_alone),
+        cmocka_unit_test(memory_outlives_the_process),
+        cmocka_unit_test(a_clock_set_back_is_no_replay),
+        cmocka_unit_test(a_clock_from_the_future_recovers),
+        cmocka_unit_test(updates_of_one_second_differ),
+        cmocka_unit_test(many_old_addresses),
+        cmocka_unit_test(control_status_and_down),
+        cmocka_unit_test(control_requests_are_bounded),
     };
     return cmocka_run_group_tests_name("agent_register", tests, NULL, NULL);
 }

@@ -153,8 +153,8 @@ static void a_signature_over_another_request(void **state) {
     world_free(&s.w);
 }
 
-/* Every single byte of the true reply counts: changed, it is dropped. Only class and TTL of the SIG record itself are not
- * covered (RFC 2931 3.1), and mean nothing. */
+/* Every single byte of the true reply counts: changed, it is dropped. Only class and TTL of the SIG record itself are
+ * not covered (RFC 2931 3.1), and mean nothing. */
 static void altered_bytes(void **state) {
     struct scene s;
     uint8_t copy[4096];

@@ -208,11 +208,21 @@ static void power_cuts(void **state) {
     join_and_up(&d);
     for (uint8_t i = 0; i < 5; i++) {
         rig_power_cut(&d.r);
+        if (i % 2) { /* within the second of the last record */
+            assert_int_equal(sp_agent_down(d.agent, d.r.now), SP_OK);
+            duo_pass(&d, 10 * SP_SEC);
+            assert_int_equal(state_of(&d), SP_AGENT_DONE);
+            assert_int_equal(records(&d, SP_TYPE_A), 0);
+            assert_int_equal(sp_agent_up(d.agent, d.r.now), SP_OK);
+            duo_pass(&d, SP_SEC);
+        }
         assert_int_equal(records(&d, SP_TYPE_A), 1);
         assert_int_equal(records(&d, SP_TYPE_AAAA), 2);
         links(&d, (uint8_t)(20 + i));
         duo_pass(&d, SP_MIN);
         assert_int_equal(state_of(&d), SP_AGENT_UP);
+        links(&d, (uint8_t)(40 + i));
+        duo_pass(&d, 1100 * SP_MS); /* cut right after an update */
     }
     duo_end(&d);
 }
@@ -258,7 +268,7 @@ static void refusals_reach_the_agent(void **state) {
     assert_int_equal(rig_ctl(&d.r, SP_OP_DEVICE_REVOKE, "me.signpost.", "laptop", NULL), SP_OP_OK);
     rig_forget(&d.r);
     links(&d, 30);
-    duo_pass(&d, 5 * SP_SEC);
+    duo_pass(&d, 10 * SP_SEC);
     sp_agent_status(d.agent, &s);
     assert_int_equal(s.state, SP_AGENT_REFUSED);
     assert_int_equal(s.last_ede, 18);
