@@ -32,6 +32,7 @@ struct sp_answer_counts {
 struct sp_scratch {
     struct sp_answer_counts counts;
     uint32_t sign_left;  /* signatures that this call and the following may make; the caller refills it */
+    uint32_t sign_kept;  /* the same, for signatures that are memoised alone: they draw on it first */
     struct sp_mem *mem;  /* for memoised signatures; NULL: sign, do not keep */
     const struct sp_zone *last_zone; /* that answered last, while last_generation holds */
     uint64_t last_generation;

@@ -185,11 +185,11 @@ static inline void datagram(struct sp_server *s, const struct sp_in *in, const u
     if (__builtin_expect(out == NULL, 0))
         return; /* the whole input was seen to fit before */
     if (__builtin_expect(s->ready, 1)) {
-        uint32_t left = s->scratch->sign_left;
+        uint64_t made = s->scratch->counts.signatures_made;
         uint64_t refused = s->scratch->counts.signatures_refused;
         enum sp_verdict v =
             sp_answer(&s->view, s->scratch, data, len, SP_VIA_UDP, &in->src, s->wall, out, cap, 0, &out_len);
-        s->cold += left != s->scratch->sign_left || refused != s->scratch->counts.signatures_refused;
+        s->cold += made != s->scratch->counts.signatures_made || refused != s->scratch->counts.signatures_refused;
         if (__builtin_expect(v == SP_ANSWERED, 1)) {
             sp_outbox_datagram(&s->out, out_len, &in->dst, &in->src);
             return;

@@ -188,14 +188,17 @@ sp_err sp_server_input(struct sp_server *s, sp_instant now, sp_wall wall, const 
                        size_t *taken) {
     begin(s, now, wall);
     struct sp_scratch *sc = s->scratch;
-    uint32_t allowed = sc->sign_left = sp_signing_begin(&s->signing, now, n);
+    uint32_t kept, allowed = sc->sign_left = sp_signing_begin(&s->signing, now, n, &kept);
+    sc->sign_kept = kept;
     s->tcp_sign_left = s->signing.throttled ? SP_SIGNING_TCP_THROTTLED : SP_SIGNING_TCP;
     uint64_t queries = sc->counts.queries[SP_VIA_UDP], cold = s->cold;
     size_t i = 0;
     while (i < n && room_for(s, &in[i]))
         take(s, &in[i++]);
     *taken = i;
-    sp_signing_end(&s->signing, sc->counts.queries[SP_VIA_UDP] - queries, s->cold - cold, allowed - sc->sign_left);
+    uint64_t spent = allowed - sc->sign_left;
+    sp_signing_end(&s->signing, sc->counts.queries[SP_VIA_UDP] - queries, s->cold - cold, spent + kept - sc->sign_kept,
+                   spent);
     work(s);
     return SP_OK;
 }

@@ -48,7 +48,9 @@ enum sp_sign_result sp_ask_sign(struct sp_ask *ask, const struct sp_zone *z, con
         *ret = have;
         return SP_SIGN_OK;
     }
-    if (ask->scratch->sign_left == 0) {
+    bool keeps = memo != NULL && ask->scratch->mem != NULL;
+    uint32_t *left = keeps && ask->scratch->sign_kept > 0 ? &ask->scratch->sign_kept : &ask->scratch->sign_left;
+    if (*left == 0) {
         if (have != NULL && sig_matches(have, rrs, bitmap, bitmap_len) && sig_bearable(have, ask->now_s)) {
             counts->signatures_reused++;
             *ret = have;
@@ -57,7 +59,7 @@ enum sp_sign_result sp_ask_sign(struct sp_ask *ask, const struct sp_zone *z, con
         counts->signatures_refused++;
         return SP_SIGN_BUDGET;
     }
-    ask->scratch->sign_left--;
+    --*left;
     counts->signatures_made++;
     struct sp_sig_window window = sp_sig_window_at(ask->now);
     struct sp_rrsig *made = (void *)ask->sig_room;

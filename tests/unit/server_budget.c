@@ -39,9 +39,9 @@ static struct done serve(struct sp_signing *g, struct load l, sp_duration span) 
             warm_due *= 10000 / queue;
             cold_due *= 10000 / queue;
         }
-        uint32_t allow = sp_signing_begin(g, now, warm + cold);
+        uint32_t kept, allow = sp_signing_begin(g, now, warm + cold, &kept);
         size_t made = cold < allow ? cold : allow;
-        sp_signing_end(g, warm + cold, cold, made);
+        sp_signing_end(g, warm + cold, cold, made, made);
         d.warm += warm;
         d.signed_cold += made;
         d.refused += cold - made;
@@ -90,24 +90,26 @@ static void light_mixed_load_is_not_throttled(void **state) {
 
 static void forgets_after_a_pause(void **state) {
     struct sp_signing g;
+    uint32_t kept;
     sp_signing_init(&g, 2, 0);
-    (void)sp_signing_begin(&g, 0, 256);
-    sp_signing_end(&g, 256, 128, 128);
-    uint32_t throttled = sp_signing_begin(&g, SP_MS, 256);
-    assert_true(throttled <= 16);
-    sp_signing_end(&g, 0, 0, 0);
-    assert_true(sp_signing_begin(&g, SP_SEC, 256) == UINT32_MAX);
+    (void)sp_signing_begin(&g, 0, 256, &kept);
+    sp_signing_end(&g, 256, 128, 128, 128);
+    uint32_t throttled = sp_signing_begin(&g, SP_MS, 256, &kept);
+    assert_int_equal(throttled, 8);
+    assert_int_equal(kept, 64);
+    sp_signing_end(&g, 0, 0, 0, 0);
+    assert_true(sp_signing_begin(&g, SP_SEC, 256, &kept) == UINT32_MAX);
 }
 
 /* The same through a server: n datagrams of which every `warm_every`-th asks for a warm name, the others for new ones.
  */
-static void batch(struct rig *r, unsigned n, unsigned warm_every, unsigned *serial, size_t *ret_cut) {
+static void batch(struct rig *r, unsigned n, unsigned warm_every, const char *cold, unsigned *serial, size_t *ret_cut) {
     static struct sp_in in[256];
     static uint8_t msgs[256][128];
     char name[64];
     rig_forget(r);
     for (unsigned i = 0; i < n; i++) {
-        snprintf(name, sizeof name, "x%u.me.example.", (*serial)++);
+        snprintf(name, sizeof name, "%s%u.me.example.", cold, (*serial)++);
         const char *ask = warm_every > 0 && i % warm_every == 0 ? "ns.me.example." : name;
         in[i] = (struct sp_in){.kind = SP_IN_DATAGRAM, .data = msgs[i], .src = rig_client, .dst = rig_server};
         in[i].len = rig_query(msgs[i], sizeof msgs[i], (uint16_t)i, ask, SP_TYPE_A, true, SP_EDNS_DO);
@@ -133,17 +135,44 @@ static void a_server_follows_the_rule(void **state) {
     rig_start(&r);
     rig_zone(&r);
     for (unsigned i = 0; i < 20; i++) {
-        batch(&r, 200, 0, &serial, &cut);
+        batch(&r, 200, 0, "x", &serial, &cut);
         assert_int_equal(cut, 0);
     }
-    batch(&r, 200, 2, &serial, &cut); /* what competes is known from the next batch on */
+    batch(&r, 200, 2, "x", &serial, &cut); /* what competes is known from the next batch on */
     for (unsigned i = 0; i < 20; i++) {
-        batch(&r, 200, 2, &serial, &cut);
+        batch(&r, 200, 2, "x", &serial, &cut);
         assert_in_range(cut, 100 - 9, 100);
     }
     r.now += SP_SEC;
-    batch(&r, 20, 2, &serial, &cut);
+    batch(&r, 20, 2, "x", &serial, &cut);
     assert_int_equal(cut, 0);
+    rig_end(&r);
+}
+
+/* What is there is signed faster than what is not: a server that has just started warms up while it is busy. */
+static void names_that_exist_warm_up(void **state) {
+    static struct rig r;
+    static char text[2000 * 32];
+    char *p = text;
+    unsigned serial = 0, batches = 0;
+    size_t cut = 1;
+    for (unsigned i = 0; i < 2000; i++)
+        p += sprintf(p, "h%u 60 A 192.0.2.1\n", i);
+    rig_init(&r, 0);
+    rig_start(&r);
+    rig_zone(&r);
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_IMPORT, RIG_ZONE, text, NULL), SP_OP_OK);
+    batch(&r, 200, 2, "h", &serial, &cut);
+    for (size_t all = 1; all > 0; batches++) {
+        all = 0;
+        for (serial = 0; serial < 2000;) {
+            batch(&r, 200, 2, "h", &serial, &cut);
+            assert_in_range(cut, 0, 100 - 50);
+            all += cut;
+        }
+        assert_true(batches < 10);
+    }
+    assert_true(batches >= 2); /* not at once, either */
     rig_end(&r);
 }
 
@@ -155,6 +184,7 @@ int main(void) {
         cmocka_unit_test(light_mixed_load_is_not_throttled),
         cmocka_unit_test(forgets_after_a_pause),
         cmocka_unit_test(a_server_follows_the_rule),
+        cmocka_unit_test(names_that_exist_warm_up),
     };
     return cmocka_run_group_tests_name("server_budget", tests, NULL, NULL);
 }
