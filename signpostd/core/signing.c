@@ -31,14 +31,14 @@ static bool contended(const struct sp_signing *g, sp_instant now, size_t n) {
 uint32_t sp_signing_begin(struct sp_signing *g, sp_instant now, size_t n, uint32_t *ret_kept) {
     turn(g, now);
     uint64_t saved = g->saved + (uint64_t)n * g->per_batch;
-    uint64_t most = UINT64_C(64) * 4 * g->per_batch;
+    uint64_t most = UINT64_C(4) * SP_SIGNING_BATCH * g->per_batch;
     g->saved = (uint32_t)(saved < most ? saved : most);
     g->throttled = contended(g, now, n) && others_compete(g);
     *ret_kept = 0;
     if (!g->throttled)
         return UINT32_MAX;
-    *ret_kept = (uint32_t)((n * g->per_batch * SP_SIGNING_KEPT + 63) / 64);
-    return g->saved / 64;
+    *ret_kept = (uint32_t)((n * g->per_batch * SP_SIGNING_KEPT + SP_SIGNING_BATCH - 1) / SP_SIGNING_BATCH);
+    return g->saved / SP_SIGNING_BATCH;
 }
 
 void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t cold, uint64_t made, uint64_t spent) {
@@ -46,5 +46,5 @@ void sp_signing_end(struct sp_signing *g, uint64_t answers, uint64_t cold, uint6
     g->now.cold += cold;
     g->now.made += made;
     if (g->throttled)
-        g->saved = spent * 64 < g->saved ? g->saved - (uint32_t)spent * 64 : 0;
+        g->saved = spent * SP_SIGNING_BATCH < g->saved ? g->saved - (uint32_t)spent * SP_SIGNING_BATCH : 0;
 }

@@ -9,10 +9,11 @@
  *   and signatures are known to cost comes near the time that the window took.
  * - Others are served beside it: in the window at least one answer in 64 needed no new signature.
  *
- * Throttled, every 64 datagrams that arrive pay for budgets.sign_per_batch signatures (2: about a sixth of the CPU
- * time), saved up to a few batches'. Signatures that are kept with what they cover are an investment that a zone can
- * ask for only so often (once an RRset and window): they get SP_SIGNING_KEPT times as many beside, so that a server
- * which has just started warms up soon. Otherwise a call may make all the signatures that its queries ask for.
+ * Throttled, every SP_SIGNING_BATCH datagrams that arrive pay for budgets.sign_per_batch signatures (2: about a
+ * twentieth of the CPU time; a flood's own datagrams take their part too), saved up to a few batches'. Signatures that
+ * are kept with what they cover are an investment that a zone can ask for only so often (once an RRset and window):
+ * they get SP_SIGNING_KEPT times as many beside, so that a server which has just started warms up soon. Otherwise a
+ * call may make all the signatures that its queries ask for.
  *
  * The window is the present and the last finished half of 10 ms each; time is the caller's. */
 #ifndef SP_CORE_SIGNING_H
@@ -25,6 +26,7 @@
 #include "proto/base/time.h"
 
 #define SP_SIGNING_BACKED_UP     64
+#define SP_SIGNING_BATCH         256
 #define SP_SIGNING_HALF          (10 * SP_MS)
 #define SP_SIGNING_ANSWER_COST   (4 * SP_US)
 #define SP_SIGNING_COST          (25 * SP_US)
@@ -40,7 +42,7 @@ struct sp_signing {
     uint32_t per_batch;
     sp_instant half_begin;
     struct sp_signing_half now, before;
-    uint32_t saved; /* 64ths of a signature */
+    uint32_t saved; /* in parts of a signature, SP_SIGNING_BATCH to one */
     bool throttled; /* this call */
 };
 

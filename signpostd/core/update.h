@@ -115,7 +115,7 @@ struct sp_budgets {
     uint32_t verify_stranger_per_s;   /* of these, strangers; one bucket each for UDP and TCP: 5,000 */
     uint32_t verify_prefix_per_s;     /* strangers per source /24 or /56; UDP and TCP apart: 200 */
     uint32_t verify_key_per_s;        /* per key, from proven sources: 25,000 */
-    uint32_t sign_per_batch;          /* new signatures per 64 datagrams while others compete for the CPU: 2; see signing.h */
+    uint32_t sign_per_batch;          /* new signatures per 256 datagrams while others compete for the CPU: 2; see signing.h */
 };
 void sp_budgets_default(struct sp_budgets *ret);
 

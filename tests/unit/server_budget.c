@@ -68,9 +68,8 @@ static void warm_name_keeps_its_rate(void **state) {
     struct sp_signing g;
     struct done alone = serve(&g, (struct load){.warm_outstanding = 100}, SP_SEC);
     struct done slow = serve(&g, (struct load){.warm_outstanding = 100, .cold = 20000}, SP_SEC);
-    /* What the flood's own datagrams cost, refused or not, is nobody's to give back: 20,000 x 4 us. */
-    assert_true((double)slow.warm > 0.8 * ((double)alone.warm - 20000));
-    assert_true(slow.refused > 0 && slow.signed_cold > 1000);
+    assert_true((double)slow.warm > 0.8 * (double)alone.warm);
+    assert_true(slow.refused > 0 && slow.signed_cold > 500);
 }
 
 static void warm_queries_survive_a_wild_flood(void **state) {
@@ -95,8 +94,8 @@ static void forgets_after_a_pause(void **state) {
     (void)sp_signing_begin(&g, 0, 256, &kept);
     sp_signing_end(&g, 256, 128, 128, 128);
     uint32_t throttled = sp_signing_begin(&g, SP_MS, 256, &kept);
-    assert_int_equal(throttled, 8);
-    assert_int_equal(kept, 64);
+    assert_int_equal(throttled, 4);
+    assert_int_equal(kept, 16);
     sp_signing_end(&g, 0, 0, 0, 0);
     assert_true(sp_signing_begin(&g, SP_SEC, 256, &kept) == UINT32_MAX);
 }
@@ -141,7 +140,7 @@ static void a_server_follows_the_rule(void **state) {
     batch(&r, 200, 2, "x", &serial, &cut); /* what competes is known from the next batch on */
     for (unsigned i = 0; i < 20; i++) {
         batch(&r, 200, 2, "x", &serial, &cut);
-        assert_in_range(cut, 100 - 9, 100);
+        assert_in_range(cut, 100 - 9, 100 - 1);
     }
     r.now += SP_SEC;
     batch(&r, 20, 2, "x", &serial, &cut);
@@ -167,10 +166,10 @@ static void names_that_exist_warm_up(void **state) {
         all = 0;
         for (serial = 0; serial < 2000;) {
             batch(&r, 200, 2, "h", &serial, &cut);
-            assert_in_range(cut, 0, 100 - 50);
+            assert_in_range(cut, 0, 100 - 13);
             all += cut;
         }
-        assert_true(batches < 10);
+        assert_true(batches < 20);
     }
     assert_true(batches >= 2); /* not at once, either */
     rig_end(&r);
