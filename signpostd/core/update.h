@@ -108,7 +108,8 @@ const char *sp_refusal_name(enum sp_refusal why);
 /* Signatures to verify. A source (its address, not port) from which a key has verified within the last 15 minutes is "proven" for
  * that key: it draws on the key's own and the global budget. All others are strangers: they draw on the global budget, on
  * the strangers' share of it, and on their prefix's; so a flood from strangers leaves proven devices alone. Buckets hold two
- * seconds' worth. A join costs three verifications. */
+ * seconds' worth. A join costs three verifications; a refusal before any verification that the owner must learn of is signed, and
+ * costs a stranger's one (beyond the budget it goes unsigned). */
 struct sp_budgets {
     uint32_t verify_per_s;            /* global, UDP: 40,000 */
     uint32_t verify_tcp_per_s;        /* global, TCP: 40,000 */
@@ -219,8 +220,6 @@ struct sp_update {
     uint32_t lease_s, key_lease_s;
     struct sp_signer signer;
     struct sp_change change;
-    /* for commit */
-    uint64_t seen_inception, seen_expiration, seen_hash;
 };
 
 /* Decides about one parsed message with opcode UPDATE and applies it to the zone. Work is bounded by the message's size
@@ -301,7 +300,8 @@ bool sp_updater_lease(const struct sp_updater *u, const struct sp_zone *zone, co
 
 /* ---- replay and snapshots ---- */
 
-/* Applies a record of the log; ERR_CORRUPT (a body that does not decode), ERR_NOENT (its zone is not there), ERR_FULL. */
+/* Applies a record of the log; one whose zone is not there (removed later) is passed over. ERR_CORRUPT: the body does not decode;
+ * ERR_UNSUP: a later version's; ERR_FULL. */
 SP_CHECK sp_err sp_updater_apply(struct sp_updater *u, const struct sp_log_record *rec, sp_instant now);
 /* The log is replayed: every lease starts again with its granted length, and from now on only signatures whose inception is later
  * than the last accepted one count (what was accepted without being logged cannot be told from a replay). */
