@@ -10,7 +10,6 @@ bool sp_ctl_fail(struct sp_ctl *c, enum sp_op_status status, const char *hint, c
     *wr.pos = 0;
     c->wr = sp_wr_init(c->buf, SP_CTL_REPLY);
     c->wait = false;
-    c->ok = false;
     sp_op_reply_error(&c->wr, status, text, hint);
     return false;
 }
@@ -269,7 +268,6 @@ void sp_ctl_request(struct sp_server *s, const struct sp_in *in) {
     }
     c.wr = sp_wr_init(c.buf, SP_CTL_REPLY);
     sp_op_reply_begin(&c.wr, SP_OP_OK);
-    c.ok = true;
     run(&c);
     if (c.taken)
         return;

@@ -14,7 +14,6 @@ struct sp_ctl {
     struct sp_rd args;
     uint8_t *buf;
     struct sp_wr wr; /* the reply */
-    bool ok;         /* wr holds a reply that says so */
     bool wait;       /* it goes out when all that was appended is durable */
     bool taken;      /* the verb has taken the reply over */
 };

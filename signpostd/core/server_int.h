@@ -108,7 +108,6 @@ struct sp_server {
     bool snapshot_on, snapshot_waits;
     sp_instant snapshot_again;
     struct sp_snapshot snapshot;
-    struct sp_change snapshot_record;
     const char *fatal;
     bool fatal_told;
     struct sp_recent recent[SP_RECENT];

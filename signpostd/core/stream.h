@@ -59,7 +59,6 @@ enum sp_stream_reason {
     SP_STREAM_FLOODED,
     SP_STREAM_MEMORY,
     SP_STREAM_TRANSFER,
-    SP_STREAM_STOPPED,
     SP_STREAM_REASONS,
 };
 
