@@ -182,6 +182,7 @@ struct sp_log {
 
     struct sp_log_snapshot snap;
     uint64_t due_blocks;
+    bool over; /* the last snapshot had no room for the state */
 
     struct sp_log_reader reader;
     struct sp_log_stats stats;
@@ -242,6 +243,11 @@ static inline void sp_log_put_u64(uint8_t *p, uint64_t v) {
 }
 static inline uint64_t sp_log_get_u64(const uint8_t *p) {
     return (uint64_t)sp_get_u32(p) << 32 | sp_get_u32(p + 4);
+}
+
+/* Blocks of the journal that are left for records which make the state smaller. */
+static inline uint64_t sp_log_reserve(const struct sp_log *log) {
+    return log->layout.journal_blocks / 8;
 }
 
 #endif

@@ -11,7 +11,7 @@ void sp_log_record_chain(const uint8_t prev[SP_LOG_CHAIN], const uint8_t header[
     sp_hash_pieces(SP_SHA256, pieces, sizeof pieces / sizeof pieces[0], ret);
 }
 
-static sp_err room_for(struct sp_log *log, size_t len) {
+static sp_err room_for(struct sp_log *log, size_t len, uint64_t keep) {
     struct sp_log_frame *f = &log->groups[log->gathering].frame;
     if (sp_log_frame_room(f) < len) {
         if (log->flying)
@@ -20,13 +20,13 @@ static sp_err room_for(struct sp_log *log, size_t len) {
         f = &log->groups[log->gathering].frame;
     }
     /* Until a snapshot frees some, the ring ends where replay would begin. */
-    if (log->next + sp_log_frame_blocks_with(f, len) - log->super.start > log->layout.journal_blocks)
+    if (log->next + sp_log_frame_blocks_with(f, len) - log->super.start > log->layout.journal_blocks - keep)
         return SP_ERR_NOSPC;
     return SP_OK;
 }
 
-sp_err sp_log_append(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n,
-                     uint64_t *ret_seq) {
+static sp_err append(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n,
+                     uint64_t keep, uint64_t *ret_seq) {
     if (log->state != SP_LOG_READY)
         return SP_ERR_STATE;
     size_t len = 0;
@@ -37,7 +37,7 @@ sp_err sp_log_append(struct sp_log *log, uint32_t zone, uint16_t kind, const str
     }
     if (zone > SP_LOG_ZONES_MAX || n > SP_LOG_PIECES_MAX)
         return SP_ERR_RANGE;
-    SP_TRY(room_for(log, SP_LOG_RECORD + len));
+    SP_TRY(room_for(log, SP_LOG_RECORD + len, keep));
 
     uint8_t h[SP_LOG_RECORD] = {0};
     sp_put_u32(h + SP_LOG_AT_LEN, (uint32_t)len);
@@ -61,6 +61,18 @@ sp_err sp_log_append(struct sp_log *log, uint32_t zone, uint16_t kind, const str
     g->last_seq = log->seq;
     *ret_seq = log->seq;
     return SP_OK;
+}
+
+sp_err sp_log_append(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n,
+                     uint64_t *ret_seq) {
+    if (log->state == SP_LOG_READY && log->over)
+        return SP_ERR_NOSPC;
+    return append(log, zone, kind, body, n, sp_log_reserve(log), ret_seq);
+}
+
+sp_err sp_log_append_last(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n,
+                          uint64_t *ret_seq) {
+    return append(log, zone, kind, body, n, 0, ret_seq);
 }
 
 void sp_log_commit(struct sp_log *log) {

@@ -61,10 +61,16 @@ bool sp_log_replay(struct sp_log *log, struct sp_log_record *ret);
 
 /* Takes a record (at most SP_LOG_PIECES_MAX pieces, joined its body) and gives its sequence number. It reaches the disk
  * after sp_log_commit, or earlier when the buffer is full. When it could not be taken nothing has changed: ERR_NOSPC,
- * the journal is full (until a snapshot frees some); ERR_AGAIN, both buffers are (until the write under way ends);
- * ERR_RANGE, body, pieces or zone are too large; ERR_STATE unless READY. Never blocks. */
+ * the journal is full (until a snapshot frees some) or the state too large (until a snapshot holds it); ERR_AGAIN, both
+ * buffers are (until the write under way ends); ERR_RANGE, body, pieces or zone are too large; ERR_STATE unless READY.
+ * Never blocks. */
 SP_CHECK sp_err sp_log_append(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body, size_t n,
                               uint64_t *ret_seq);
+/* The same for a record that makes the owner's state smaller. It is taken, too, when a snapshot has had no room for the
+ * state, and may use the last eighth of the journal. Else a state which outgrew the snapshots could never shrink again.
+ */
+SP_CHECK sp_err sp_log_append_last(struct sp_log *log, uint32_t zone, uint16_t kind, const struct sp_piece *body,
+                                   size_t n, uint64_t *ret_seq);
 /* Starts writing what was appended, unless a write is under way: then it follows as one group when that ends. */
 void sp_log_commit(struct sp_log *log);
 /* Every record up to and with this number is on stable storage. */

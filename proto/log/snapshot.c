@@ -92,8 +92,9 @@ sp_err sp_log_snapshot_put(struct sp_log *log, uint32_t zone, uint16_t kind, con
     struct sp_log_frame *f = &s->half[s->filling];
     uint32_t blocks = sp_log_frame_blocks_with(f, SP_LOG_ENTRY + len);
     if (s->written + blocks > log->layout.snap_blocks) {
-        /* Ask for the next one only when the journal has grown; the state will not have shrunk at once. */
-        log->due_blocks = log->next - log->super.start + log->layout.journal_blocks / 8 + 1;
+        /* From now on the journal is for what makes the state smaller, and each of that is a reason to try again. */
+        log->over = true;
+        log->due_blocks = log->next - log->super.start + 1;
         sp_log_snapshot_abort(log);
         return SP_ERR_NOSPC;
     }
@@ -160,6 +161,7 @@ void sp_log_snapshot_step(struct sp_log *log) {
 
 void sp_log_snapshot_switched(struct sp_log *log, sp_instant now) {
     log->snap.state = SP_LOG_SNAP_NONE;
+    log->over = false;
     log->due_blocks = log->layout.journal_blocks / 2;
     log->stats.snapshots++;
     sp_trace(log->trace, now, SP_TRACE_snapshot_taken, log->super.seq, log->super.snap_blocks);

@@ -39,6 +39,20 @@ sp_err sp_change_bump(struct sp_zone *z, struct sp_txn *txn, uint32_t serial_bef
     return sp_txn_put(txn, sp_zone_apex(z), &rrs);
 }
 
+static bool shrinks(enum sp_record_kind kind, const struct sp_txn *txn) {
+    size_t before = 0, after = 0;
+    for (size_t i = 0; txn != NULL && i < sp_txn_changes(txn); i++) {
+        struct sp_name owner;
+        uint16_t type;
+        const struct sp_rrset *set;
+        sp_txn_change(txn, i, &owner, &type, &set);
+        after += set != NULL ? set->len : 0;
+        set = sp_txn_before(txn, i);
+        before += set != NULL ? set->len : 0;
+    }
+    return after < before || kind == SP_REC_ZONE_GONE || kind == SP_REC_KEY_GONE || kind == SP_REC_INVITE_GONE;
+}
+
 sp_err sp_change_fill(struct sp_updater *u, struct sp_change *ret, uint32_t zone, enum sp_record_kind kind,
                       const struct sp_wr *wr, struct sp_txn *txn) {
     if (wr->err != SP_OK)
@@ -52,6 +66,7 @@ sp_err sp_change_fill(struct sp_updater *u, struct sp_change *ret, uint32_t zone
         .txn = txn,
         .serial = z != NULL ? sp_zone_serial(z) : 0,
         .rrsets = txn != NULL ? sp_change_count(txn) : 0,
+        .shrinks = shrinks(kind, txn),
     };
     return SP_OK;
 }

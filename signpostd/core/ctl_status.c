@@ -41,7 +41,7 @@ void sp_ctl_status(struct sp_ctl *c) {
         sp_op_text(&c->wr, "problem",
                    "the disk failed: updates are refused, zones are answered as they were last stored");
     else if (s->disk_full)
-        sp_op_text(&c->wr, "problem", "the disk is full: updates are refused until a snapshot frees some of it");
+        sp_op_text(&c->wr, "problem", "the log is full: only what removes something is taken; remove names, devices or zones");
     sp_op_text(&c->wr, "trust", "hosted");
     sp_op_u64(&c->wr, "uptime", (s->now - s->started) / SP_SEC);
     sp_op_u64(&c->wr, "zones", zones);

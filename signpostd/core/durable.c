@@ -1,11 +1,12 @@
 /* Driving the log: replay, append, group commit, release of what waits, failure, snapshots in slices. */
 #include "signpostd/core/server_int.h"
 
-#define REPLAY_SLICE   1000 /* records a call */
-#define EXPIRE_SLICE   64   /* changes a call */
-#define SNAPSHOT_SLICE ((size_t)64 << 10)
-#define SNAPSHOT_RETRY (60 * SP_SEC)
-#define KEPT_MAX       65536 /* transactions that pins hold back; beyond, the pins are lost */
+#define REPLAY_SLICE    1000 /* records a call */
+#define EXPIRE_SLICE    64   /* changes a call */
+#define SNAPSHOT_SLICE  ((size_t)64 << 10)
+#define SNAPSHOT_RETRY  (60 * SP_SEC)
+#define SNAPSHOT_SHRUNK SP_SEC /* after a full log lost something */
+#define KEPT_MAX        65536  /* transactions that pins hold back; beyond, the pins are lost */
 
 sp_err sp_durable_open(struct sp_server *s) {
     sp_ring_init(&s->pending);
@@ -123,10 +124,14 @@ sp_err sp_durable_append(struct sp_server *s, const struct sp_change *c) {
     uint64_t seq = s->last_seq + 1;
     if (s->log != NULL) {
         struct sp_piece body = {c->body, c->len};
-        sp_err err = sp_log_append(s->log, c->zone, c->kind, &body, 1, &seq);
-        s->disk_full = err == SP_ERR_NOSPC;
+        sp_err err = c->shrinks ? sp_log_append_last(s->log, c->zone, c->kind, &body, 1, &seq)
+                                : sp_log_append(s->log, c->zone, c->kind, &body, 1, &seq);
+        if (!c->shrinks || err == SP_ERR_NOSPC)
+            s->disk_full = err == SP_ERR_NOSPC;
         if (err != SP_OK)
             return err;
+        if (c->shrinks && s->disk_full)
+            s->snapshot_again = sp_instant_min(s->snapshot_again, sp_instant_add(s->now, SNAPSHOT_SHRUNK));
         s->uncommitted = true;
     }
     s->last_seq = seq;

@@ -171,6 +171,7 @@ struct sp_change {
     struct sp_txn *txn;  /* open, or NULL */
     uint32_t serial;     /* of the zone now */
     size_t rrsets;       /* changed */
+    bool shrinks;        /* the state is smaller after it: taken by a full log too */
     bool more;           /* of sp_updater_txn alone: when this is appended, sp_updater_txn_more gives the next record */
     size_t next;         /* private */
 };

@@ -568,8 +568,19 @@ def test_a_full_log_refuses_updates_and_goes_on_answering(one, tmp_path):
     assert r is not None and r.rcode() == dns.rcode.SERVFAIL and any("full" in getattr(o, "text", "") for o in r.options), r
     assert taken > 50 and serves(rfc)
     assert answer(rfc.ask(f"fill{taken - 1}", "TXT", tcp=True), "TXT") and rfc.ask(f"fill{taken}").rcode() == dns.rcode.NXDOMAIN
+    assert "log is full" in signpost.ctl("status")
+    # Removing works although adding does not, and then there is room again.
+    for i in range(taken - 2):
+        u = dns.update.UpdateMessage(ZONE, keyring=RING)
+        u.delete(f"fill{i}")
+        assert await_true(lambda: rfc.send(u).rcode() == dns.rcode.NOERROR, 10), i
+    again = dns.update.UpdateMessage(ZONE, keyring=RING)
+    again.add("again", 60, "TXT", "room")
+    assert await_true(lambda: rfc.send(again).rcode() == dns.rcode.NOERROR, 10)
+    assert "storage: durable" in signpost.ctl("status")
     assert signpost.stop() == 0
     signpost.start()
+    assert answer(rfc.ask("again", "TXT"), "TXT") == ['"room"'] and rfc.ask("fill0").rcode() == dns.rcode.NXDOMAIN
     assert answer(rfc.ask(f"fill{taken - 1}", "TXT", tcp=True), "TXT") and serves(rfc)
 
 

@@ -144,7 +144,7 @@ static inline void tl_free(struct tl *t) {
 static inline sp_err tl_append(struct tl *t, uint32_t zone, uint16_t kind, const void *body, size_t len) {
     uint64_t seq;
     struct sp_piece p = {body, len};
-    return sp_log_append(t->log, zone, kind, &p, 1, &seq);
+    return sp_log_append_last(t->log, zone, kind, &p, 1, &seq);
 }
 
 /* Appends `len` bytes that tell of (zone, tag), commits and completes. */

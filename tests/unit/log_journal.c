@@ -185,6 +185,24 @@ static void full_disk_refuses_and_a_snapshot_frees(void **state) {
     tl_free(t);
 }
 
+static void the_last_eighth_is_for_what_removes(void **state) {
+    struct tl *t = tl_new(64);
+    tl_open(t, true);
+    uint64_t ring = tl_stats(t).journal_blocks, seq;
+    struct sp_piece p = {"x", 1};
+    assert_true(ring >= 8);
+    for (uint64_t i = 0; i < ring - ring / 8; i++) {
+        assert_int_equal(sp_log_append(t->log, 1, 1, &p, 1, &seq), SP_OK);
+        sp_log_commit(t->log);
+        tl_pump(t);
+    }
+    assert_int_equal(sp_log_append(t->log, 1, 1, &p, 1, &seq), SP_ERR_NOSPC);
+    for (uint64_t i = 0; i < ring / 8; i++)
+        tl_put(t, 1, 1, 1);
+    assert_int_equal(sp_log_append_last(t->log, 1, 1, &p, 1, &seq), SP_ERR_NOSPC);
+    tl_free(t);
+}
+
 static void chains_are_per_zone_and_survive(void **state) {
     struct tl *t = tl_new(64);
     tl_open(t, true);
@@ -267,6 +285,7 @@ int main(void) {
         cmocka_unit_test(both_buffers_full_is_again),
         cmocka_unit_test(ring_wraps),
         cmocka_unit_test(full_disk_refuses_and_a_snapshot_frees),
+        cmocka_unit_test(the_last_eighth_is_for_what_removes),
         cmocka_unit_test(chains_are_per_zone_and_survive),
         cmocka_unit_test(chain_is_what_the_format_says),
         cmocka_unit_test(erased_body_keeps_the_chain),
