@@ -100,11 +100,21 @@ void spl_disk_request(struct spl_disk *d, const struct sp_blk_req *req) {
     }
     pthread_mutex_lock(&d->mutex);
     d->todo[(d->todo_at + d->todo_len++) % QUEUE] = *req;
-    pthread_cond_signal(&d->wake);
+    pthread_mutex_unlock(&d->mutex);
+    pthread_cond_signal(&d->wake); /* unlocked, so that it need not wait again */
+}
+
+static void collect(struct spl_disk *d) {
+    pthread_mutex_lock(&d->mutex);
+    memcpy(d->ready + d->ready_len, d->finished, d->finished_len * sizeof d->finished[0]);
+    d->ready_len += d->finished_len;
+    d->finished_len = 0;
     pthread_mutex_unlock(&d->mutex);
 }
 
 size_t spl_disk_done(struct spl_disk *d, struct sp_in *in, size_t cap) {
+    if (d->under_way > d->ready_len)
+        collect(d);
     size_t n = d->ready_len < cap ? d->ready_len : cap;
     for (size_t i = 0; i < n; i++)
         in[i] = (struct sp_in){.kind = SP_IN_BLK, .id = d->ready[i].id, .err = d->ready[i].err};
@@ -118,11 +128,6 @@ static void on_bell(evutil_socket_t fd, short what, void *ctx) {
     struct spl_disk *d = ctx;
     eventfd_t count;
     eventfd_read(d->bell, &count);
-    pthread_mutex_lock(&d->mutex);
-    memcpy(d->ready + d->ready_len, d->finished, d->finished_len * sizeof d->finished[0]);
-    d->ready_len += d->finished_len;
-    d->finished_len = 0;
-    pthread_mutex_unlock(&d->mutex);
     spl_loop_turn(d->loop);
 }
 

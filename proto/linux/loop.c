@@ -9,6 +9,9 @@
 
 /* Rounds of one turn; then other sockets have their say before it goes on. */
 #define TURN_ROUNDS 64
+#define DONE_BATCH  8
+
+static size_t give(struct spl_loop *l, const struct sp_in *in, size_t n);
 
 static void sample(struct spl_loop *l) {
     l->now = spl_now();
@@ -64,6 +67,15 @@ static void drain(struct spl_loop *l) {
         effect(l, &ev);
 }
 
+/* Completed disk requests, between two parts of an input, so that the disk goes on with the next while the core works.
+ */
+static void complete(struct spl_loop *l) {
+    struct sp_in done[DONE_BATCH];
+    size_t n;
+    while (l->disk != NULL && (n = spl_disk_done(l->disk, done, DONE_BATCH)) > 0)
+        (void)give(l, done, n);
+}
+
 /* Gives inputs, draining whenever the core takes no more. Returns how many were taken. */
 static size_t give(struct spl_loop *l, const struct sp_in *in, size_t n) {
     size_t done = 0;
@@ -81,6 +93,8 @@ static size_t give(struct spl_loop *l, const struct sp_in *in, size_t n) {
         }
         drain(l);
         drained = taken == 0;
+        if (in->kind != SP_IN_BLK)
+            complete(l);
     }
     return done;
 }

@@ -246,7 +246,7 @@ static bool releasable(const struct sp_server *s) {
 }
 
 static void release(struct sp_server *s) {
-    while (releasable(s)) {
+    for (unsigned i = 0; i < SP_SLICE && releasable(s); i++) {
         struct sp_pending *p = SP_CONTAINER(s->pending.next, struct sp_pending, ring);
         if (p->kind == SP_PENDING_UPDATE && !update_answer(s, p))
             return;

@@ -103,6 +103,7 @@ static void update_request(struct sp_server *s, const struct sp_from *from, stru
         return;
     }
     struct sp_update *up = &p->update->up;
+    s->slice++;
     sp_updater_message(s->updater, msg, from->via, &from->src, s->now, s->wall, up);
     sp_err err = sp_durable_change(s, &up->change);
     if (err != SP_OK)

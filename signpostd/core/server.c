@@ -193,7 +193,8 @@ sp_err sp_server_input(struct sp_server *s, sp_instant now, sp_wall wall, const 
     s->tcp_sign_left = s->signing.throttled ? SP_SIGNING_TCP_THROTTLED : SP_SIGNING_TCP;
     uint64_t queries = sc->counts.queries[SP_VIA_UDP], cold = s->cold;
     size_t i = 0;
-    while (i < n && room_for(s, &in[i]))
+    s->slice = 0;
+    while (i < n && s->slice < SP_SLICE && room_for(s, &in[i]))
         take(s, &in[i++]);
     *taken = i;
     uint64_t spent = allowed - sc->sign_left;

@@ -9,6 +9,10 @@
 #include "signpostd/core/signing.h"
 #include "signpostd/core/stream.h"
 
+/* Signed messages of one call, taken or answered. At 80 us each they go to the disk, and their answers out, in slices: the
+ * disk works on one while the next is verified. */
+#define SP_SLICE 32
+
 /* Where a message came from, and where its reply goes. */
 struct sp_from {
     enum sp_transport via;
@@ -103,6 +107,7 @@ struct sp_server {
     struct sp_ring pending, kept; /* kept: durable, but a pin may still look at what they replaced */
     size_t kept_count;
     uint32_t updates_in_flight;
+    unsigned slice; /* updates taken in this call */
     uint64_t last_seq, replayed, replay_skipped, commit_full;
     bool uncommitted, replay_more;
     bool snapshot_on, snapshot_waits;

@@ -64,13 +64,8 @@ static void not_acknowledged_not_kept(void **state) {
 }
 
 /* All updates of one input call share one flush. */
-static void one_flush_for_a_batch(void **state) {
+static void batch_of_64(struct sp_in in[64]) {
     static uint8_t msgs[64][512];
-    static struct sp_in in[64];
-    uint64_t before, after;
-    start(256);
-    assert_int_equal(rig_ctl(&r, SP_OP_METRICS, NULL), SP_OP_OK);
-    assert_true(rig_ctl_number(&r, "log_flushes_total", &before));
     for (unsigned i = 0; i < 64; i++) {
         char owner[64];
         snprintf(owner, sizeof owner, "b%u.me.example.", i);
@@ -79,6 +74,33 @@ static void one_flush_for_a_batch(void **state) {
         in[i] =
             (struct sp_in){.kind = SP_IN_DATAGRAM, .data = msgs[i], .len = len, .src = rig_client, .dst = rig_server};
     }
+}
+
+/* What was verified goes to the disk while the rest waits for its turn. */
+static void a_batch_goes_in_slices(void **state) {
+    static struct sp_in in[64];
+    struct sp_event ev;
+    size_t taken;
+    start(256);
+    batch_of_64(in);
+    assert_int_equal(sp_server_input(r.s, r.now, r.wall, in, 64, &taken), SP_OK);
+    assert_int_equal(taken, 32);
+    assert_true(sp_server_event(r.s, &ev));
+    assert_int_equal(ev.kind, SP_EV_BLK);
+    assert_int_equal(ev.blk.op, SP_BLK_WRITE);
+    r.queue[r.queued++] = ev.blk;
+    rig_disk_go_on(&r);
+    assert_int_equal(rig_sent_count(&r, SP_OUT_DATAGRAM, 0), 32);
+    rig_end(&r);
+}
+
+static void one_flush_for_a_batch(void **state) {
+    static struct sp_in in[64];
+    uint64_t before, after;
+    start(256);
+    assert_int_equal(rig_ctl(&r, SP_OP_METRICS, NULL), SP_OP_OK);
+    assert_true(rig_ctl_number(&r, "log_flushes_total", &before));
+    batch_of_64(in);
     rig_forget(&r);
     rig_in(&r, in, 64);
     assert_int_equal(rig_sent_count(&r, SP_OUT_DATAGRAM, 0), 64);
@@ -291,7 +313,7 @@ int main(void) {
         cmocka_unit_test(an_operators_change_waits_too), cmocka_unit_test(too_many_in_flight_are_turned_away),
         cmocka_unit_test(a_full_disk_says_so),           cmocka_unit_test(snapshots_bound_the_log),
         cmocka_unit_test(without_a_disk_at_once),        cmocka_unit_test(a_clean_stop_loses_nothing),
-        cmocka_unit_test(a_foreign_disk_is_not_touched),
+        cmocka_unit_test(a_foreign_disk_is_not_touched), cmocka_unit_test(a_batch_goes_in_slices),
     };
     return cmocka_run_group_tests_name("server_update_durable", tests, NULL, NULL);
 }
