@@ -99,6 +99,7 @@ static void transports(struct sp_ctl *c) {
         [SP_STREAM_BY_PEER] = "peer",        [SP_STREAM_IDLE] = "idle",       [SP_STREAM_FIRST] = "no_message",
         [SP_STREAM_STALLED] = "stalled",     [SP_STREAM_EVICTED] = "evicted", [SP_STREAM_REFUSED] = "refused",
         [SP_STREAM_EMPTY_MESSAGE] = "empty", [SP_STREAM_FLOODED] = "flooded", [SP_STREAM_MEMORY] = "memory",
+        [SP_STREAM_TRANSFER] = "transfer",
     };
     const struct sp_server *s = c->s;
     sp_op_u64(&c->wr, "streams", s->streams.table.count);
