@@ -561,6 +561,7 @@ def fill(rfc, most):
     return most, None
 
 
+@pytest.mark.slow
 def test_a_full_log_refuses_updates_and_goes_on_answering(one, tmp_path):
     signpost = one(config="log-size = 1M\n")
     rfc = make_rfc(signpost, tmp_path)
