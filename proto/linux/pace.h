@@ -17,9 +17,9 @@
 #define SPL_PACE_PAUSE   (40 * SP_US)
 #define SPL_PACE_EPOCH   (5 * SP_MS)
 #define SPL_PACE_RATE    250 /* datagrams in an epoch: 50,000 a second */
-#define SPL_PACE_PROBE   4   /* epochs that measure one way */
-#define SPL_PACE_SETTLED 128 /* epochs until it is measured again */
-#define SPL_PACE_GAIN    16  /* a pause is worth it if it saves one part in so many */
+#define SPL_PACE_PROBE   8   /* epochs that measure one way */
+#define SPL_PACE_SETTLED 256 /* epochs until it is measured again */
+#define SPL_PACE_GAIN    32  /* a pause is worth it if it saves one part in so many */
 
 enum spl_pace_phase { SPL_PACE_WITHOUT, SPL_PACE_WITH, SPL_PACE_KEPT };
 
