@@ -111,11 +111,11 @@ const char *sp_refusal_name(enum sp_refusal why);
  * seconds' worth. A join costs three verifications; a refusal before any verification that the owner must learn of is signed, and
  * costs a stranger's one (beyond the budget it goes unsigned). */
 struct sp_budgets {
-    uint32_t verify_per_s;            /* global, UDP: 40,000 */
-    uint32_t verify_tcp_per_s;        /* global, TCP: 40,000 */
-    uint32_t verify_stranger_per_s;   /* of these, strangers; one bucket each for UDP and TCP: 5,000 */
+    uint32_t verify_per_s;            /* global, UDP: 12,000 (one core verifies some 20,000) */
+    uint32_t verify_tcp_per_s;        /* global, TCP: 4,000 */
+    uint32_t verify_stranger_per_s;   /* of these, strangers; one bucket each for UDP and TCP: 2,000 */
     uint32_t verify_prefix_per_s;     /* strangers per source /24 or /56; UDP and TCP apart: 200 */
-    uint32_t verify_key_per_s;        /* per key, from proven sources: 25,000 */
+    uint32_t verify_key_per_s;        /* per key, from proven sources: 2,000 */
     uint32_t sign_per_batch;          /* new signatures per 256 datagrams while others compete for the CPU: 2; see signing.h */
 };
 void sp_budgets_default(struct sp_budgets *ret);

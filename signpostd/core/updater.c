@@ -11,11 +11,11 @@ const char *sp_refusal_name(enum sp_refusal why) {
 
 void sp_budgets_default(struct sp_budgets *ret) {
     *ret = (struct sp_budgets){
-        .verify_per_s = 40000,
-        .verify_tcp_per_s = 40000,
-        .verify_stranger_per_s = 5000,
+        .verify_per_s = 12000,
+        .verify_tcp_per_s = 4000,
+        .verify_stranger_per_s = 2000,
         .verify_prefix_per_s = 200,
-        .verify_key_per_s = 25000,
+        .verify_key_per_s = 2000,
         .sign_per_batch = 2,
     };
 }
