@@ -56,10 +56,10 @@ def test_rfc9018_cookie_is_16_bytes_and_accepted(rfc):
     assert answer(again, "A") and cookie_of(again) == first
 
 
-def test_rfc9018_a_foreign_or_stale_cookie_is_replaced(rfc):
+def test_rfc9018_a_foreign_cookie_is_replaced(rfc):
+    """That old ones are too takes the server's secret to show: the unit test dns_cookie has it."""
     good = cookie_of(with_cookie(rfc, b"12345678"))
-    stale = good[:12] + struct.pack(">I", int(time.time()) - 7200) + good[16:]
-    for bad in (good[:-1] + bytes([good[-1] ^ 1]), stale, good[:8] + b"\0" * 16):
+    for bad in (good[:-1] + bytes([good[-1] ^ 1]), good[:8] + b"\0" * 16):
         r = with_cookie(rfc, bad)
         assert r.rcode() in (dns.rcode.NOERROR, dns.rcode.BADCOOKIE) and cookie_of(r) != bad and len(cookie_of(r)) == 24
 
