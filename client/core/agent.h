@@ -7,6 +7,7 @@
 #include "proto/base/trace.h"
 #include "proto/control/join.h"
 #include "proto/crypto/crypto.h"
+#include "proto/nat/nat.h"
 
 #define SP_AGENT_PUBLISH_MAX 16 /* addresses published at once */
 #define SP_AGENT_PUBLISHED_MAX                                                                                         \
@@ -60,8 +61,27 @@ struct sp_agent_memory {
     uint32_t generation; /* not stored */
 };
 
+/* The overlay: tunnels to peers, the control session, the local resolver. Off: the agent only registers. */
+struct sp_overlay_config {
+    bool on;
+    struct sp_grant grant; /* its memory; bounded by the limits */
+    struct sp_aead aead;   /* seal NULL: libsodium's */
+    uint32_t peers;        /* with sessions at once; 0: 1024 */
+    uint32_t names;        /* of the directory; 0: 16384 */
+    bool no_relay, no_direct;
+    bool forward, search;  /* of the resolver (resolver.h) */
+    bool tun_udp;          /* the TUN device takes joined UDP (USO) */
+    bool no_udp;           /* the control session over TCP from the start */
+    uint16_t mtu;          /* of the TUN device; 0: 1280 */
+    struct sp_addr stun[8]; /* servers for behaviour discovery besides the signpost's own addresses */
+    unsigned stun_count;
+    struct sp_candidate extra[4]; /* candidates that the owner gives, or a port mapping */
+    unsigned extra_count;
+};
+
 struct sp_agent_config {
     struct sp_agent_identity id;
+    struct sp_overlay_config overlay;
     struct sp_agent_memory memory;
     uint32_t lease_s;                             /* asked for; 0: the default */
     bool publish_auto;                            /* publish the global addresses that the host reports */
@@ -121,11 +141,21 @@ void sp_agent_status(const struct sp_agent *a, struct sp_agent_status *ret);
 void sp_agent_memory(const struct sp_agent *a, struct sp_agent_memory *ret);
 
 /* Control verbs, in the operator protocol's frame (proto/control/operator.h). STATUS is answered at once, DOWN and
- * LEAVE when they have ended. */
-enum sp_agent_verb { SP_AGENT_OP_STATUS = 1, SP_AGENT_OP_DOWN, SP_AGENT_OP_LEAVE };
+ * LEAVE when they have ended.
+ *   STATUS    -> as before, and with an overlay: "session" (RECORD: "state" down|connecting|up, "via" udp|tcp, "endpoint", "since_s",
+ *                "rtt_us", "last_error"), "net" (RECORD: "mapping", "filtering", "mapped" LIST of STR), and "peers" (LIST of RECORD:
+ *                "name", "address", "state" idle|connecting|relay|direct|offline, "tactic", "endpoint", "why" (a sentence), "rtt_us",
+ *                "mtu_full" BOOL, "sealed_bytes", "opened_bytes", "since_s", "handshake_ago_s", "tried" (LIST of STR))
+ *   PING      name (as text; a single label is one of the zone), timeout ms as text -> "name", "address", "via" (the tactic's text),
+ *             "endpoint", "rtt_us", "direct" BOOL; failed: no such device, no answer within the timeout, not up
+ *   NETCHECK  runs behaviour discovery, then -> "udp" "ipv4" "ipv6" BOOL, "mapping", "filtering", "hairpin" (yes|no|unknown),
+ *             "mapped" LIST, "mtu" U64 (0: not known), "signposts" LIST of RECORD ("address", "rtt_us" or "error") */
+enum sp_agent_verb { SP_AGENT_OP_STATUS = 1, SP_AGENT_OP_DOWN, SP_AGENT_OP_LEAVE, SP_AGENT_OP_PING, SP_AGENT_OP_NETCHECK };
 
-/* The host contract. Inputs: SP_IN_DATAGRAM (replies), SP_IN_LINK (all addresses of the host), SP_IN_CONTROL.
- * Events: SP_EV_STOP when a one-shot has ended. ERR_UNSUP for other inputs. A bad datagram is counted, never an error.
+/* The host contract. Inputs: SP_IN_DATAGRAM, SP_IN_LINK (all addresses of the host), SP_IN_CONTROL; with an overlay also
+ * SP_IN_PACKET, SP_IN_RESOLVE, SP_IN_FORWARDED and streams of SP_EV_CONNECT. Outputs likewise, SP_OUT_PACKET among them.
+ * A datagram that an input holds in its `dst` tells our own port: the socket's, for host candidates.
+ * Events: SP_EV_STOP when a one-shot has ended; SP_EV_CONNECT, SP_EV_FORWARD. ERR_UNSUP for other inputs. A bad datagram is counted, never an error.
  */
 SP_CHECK sp_err sp_agent_input(struct sp_agent *a, sp_instant now, sp_wall wall, const struct sp_in *in, size_t n,
                                size_t *taken);

@@ -12,7 +12,8 @@
  * The loop: wait for input or the deadline; sample the clocks once; deliver at most N inputs; expire if
  * due; drain output and event; re-arm. Buffers of an `sp_in` belong to the host and are borrowed until
  * input returns; buffers of an `sp_out` belong to the core, valid until the next input or expire.
- * Buffers of a block request are borrowed by the host until its completion was delivered. */
+ * Buffers of a block request are borrowed by the host until its completion was delivered; other data of an
+ * `sp_event` until the next call of any of the five. */
 #ifndef SP_BASE_HOST_H
 #define SP_BASE_HOST_H
 
@@ -32,17 +33,33 @@ struct sp_addr {
     uint8_t pad;    /* zero, so that addresses compare as bytes */
 };
 
+/* What a network device may leave undone in an IP packet, or do for us: the fields of virtio's header. */
+enum sp_gso { SP_GSO_NONE, SP_GSO_TCP4, SP_GSO_TCP6, SP_GSO_UDP };
+
+struct sp_offload {
+    uint8_t gso;          /* enum sp_gso: the packet stands for several of gso_size bytes of payload each */
+    bool needs_csum;      /* the checksum at csum_start + csum_offset covers the pseudo header alone so far */
+    uint16_t hdr_len;     /* IP and transport header, with gso */
+    uint16_t gso_size;
+    uint16_t csum_start;  /* from the packet's start */
+    uint16_t csum_offset; /* from csum_start */
+};
+
 /* ---- input ---- */
 
 enum sp_in_kind {
     SP_IN_DATAGRAM,      /* src, dst, data */
-    SP_IN_STREAM_OPEN,   /* id, src, dst, credit to start with: a peer connected; the core may answer with SP_OUT_STREAM_CLOSE */
+    SP_IN_STREAM_OPEN,   /* id, src, dst, credit to start with: a peer connected, or an SP_EV_CONNECT has succeeded; the core
+                            may answer with SP_OUT_STREAM_CLOSE */
     SP_IN_STREAM_DATA,   /* id, data: the next bytes, in order */
     SP_IN_STREAM_CREDIT, /* id, credit: the host can take so many more bytes for this stream */
     SP_IN_STREAM_CLOSE,  /* id: the peer closed or reset; nothing more comes or goes */
     SP_IN_CONTROL,       /* id, data: one whole request of a local, authorised operator */
     SP_IN_LINK,          /* data: the host's addresses now, as an array of struct sp_addr */
     SP_IN_BLK,           /* id, err: a block request has completed */
+    SP_IN_PACKET,        /* data, offload: an IP packet from the host's own network stack, to be sent through a tunnel */
+    SP_IN_RESOLVE,       /* id, data: a DNS query of a local program; SP_OUT_RESOLVED answers it */
+    SP_IN_FORWARDED,     /* id, data or err: the answer to an SP_EV_FORWARD */
 };
 
 struct sp_in {
@@ -56,6 +73,7 @@ struct sp_in {
     struct sp_addr dst; /* our address that it reached; what replies come from */
     uint16_t segment;   /* datagrams: 0, or several of this size each stand in data (GRO) */
     uint8_t ecn;
+    struct sp_offload offload; /* packets */
 };
 
 /* ---- output ---- */
@@ -66,6 +84,8 @@ enum sp_out_kind {
     SP_OUT_STREAM_CLOSE, /* id: close after what was written before is out */
     SP_OUT_STREAM_RESET, /* id: drop at once */
     SP_OUT_CONTROL,      /* id, data: the whole reply to that request */
+    SP_OUT_PACKET,       /* data, offload: an IP packet for the host's own network stack */
+    SP_OUT_RESOLVED,     /* id, data: the DNS reply to that SP_IN_RESOLVE; len 0: none */
 };
 
 struct sp_out {
@@ -77,6 +97,7 @@ struct sp_out {
     struct sp_addr dst;
     uint16_t segment; /* datagrams: 0, or send data as several of this size (GSO) */
     uint8_t ecn;
+    struct sp_offload offload; /* packets */
 };
 
 /* ---- effects ---- */
@@ -99,12 +120,21 @@ enum sp_event_kind {
     SP_EV_BLK,   /* do this request, complete it through SP_IN_BLK */
     SP_EV_STOP,  /* the core asks the host to end: everything is safe on disk */
     SP_EV_FATAL, /* the core cannot go on; text says why */
+    SP_EV_CONNECT, /* connect a TCP stream to addr: SP_IN_STREAM_OPEN with this id follows, or SP_IN_STREAM_CLOSE with err */
+    SP_EV_FORWARD, /* ask the resolvers that the network gave: data is a DNS query; SP_IN_FORWARDED with this id follows */
 };
+
+/* Ids of streams that a core connects have this bit; those of streams that peers opened do not. */
+#define SP_CONNECT_ID (UINT64_C(1) << 62)
 
 struct sp_event {
     enum sp_event_kind kind;
     struct sp_blk_req blk;
     const char *text; /* static, for SP_EV_FATAL */
+    uint64_t id;
+    struct sp_addr addr;
+    const uint8_t *data;
+    size_t len;
 };
 
 /* Memory: the host grants chunks; `bytes` is a multiple of SP_CHUNK, the result aligned to it and zeroed, or NULL. */

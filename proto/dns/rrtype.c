@@ -72,5 +72,5 @@ sp_err sp_type_from_text(const char *text, size_t len, uint16_t *ret) {
 }
 
 bool sp_type_is_meta(uint16_t type) {
-    return type == 0 || type == SP_TYPE_OPT || (type >= 128 && type <= 255) || type == SP_TYPE_SPJOIN;
+    return type == 0 || type == SP_TYPE_OPT || (type >= 128 && type <= 255) || (type >= SP_TYPE_SPJOIN && type <= SP_TYPE_SPPEERS);
 }

@@ -14,7 +14,13 @@ enum sp_type {
     SP_TYPE_NSEC3PARAM = 51, SP_TYPE_TLSA = 52, SP_TYPE_CDS = 59, SP_TYPE_CDNSKEY = 60, SP_TYPE_CSYNC = 62,
     SP_TYPE_SVCB = 64, SP_TYPE_HTTPS = 65, SP_TYPE_NXNAME = 128, SP_TYPE_TKEY = 249, SP_TYPE_TSIG = 250,
     SP_TYPE_IXFR = 251, SP_TYPE_AXFR = 252, SP_TYPE_ANY = 255, SP_TYPE_CAA = 257,
-    SP_TYPE_SPJOIN = 65281, /* private use: a joiner's proof inside an UPDATE, consumed, never stored */
+    /* private use, never in a zone */
+    SP_TYPE_SPJOIN = 65281,    /* a joiner's proof inside an UPDATE, consumed */
+    SP_TYPE_SPPROFILE = 65282, /* the control session's: proto/control/session.h */
+    SP_TYPE_SPPLAN = 65283,
+    SP_TYPE_SPSEQ = 65284,
+    SP_TYPE_SPFIRST = 65285,
+    SP_TYPE_SPPEERS = 65286,
 };
 
 enum sp_class { SP_CLASS_IN = 1, SP_CLASS_CH = 3, SP_CLASS_NONE = 254, SP_CLASS_ANY = 255 };
@@ -24,7 +30,7 @@ enum sp_class { SP_CLASS_IN = 1, SP_CLASS_CH = 3, SP_CLASS_NONE = 254, SP_CLASS_
 /* Mnemonic, or "TYPE123"; ret holds at least 16 bytes. */
 void sp_type_to_text(uint16_t type, char ret[16]);
 SP_CHECK sp_err sp_type_from_text(const char *text, size_t len, uint16_t *ret);
-/* Types that never stand in a zone: OPT, TSIG, TKEY, NXNAME and the QTYPE/meta range 128..255, SPJOIN. */
+/* Types that never stand in a zone: OPT, TSIG, TKEY, NXNAME and the QTYPE/meta range 128..255, those of private use above. */
 bool sp_type_is_meta(uint16_t type);
 
 /* Reads rdata of `type` from a sub-reader confined to it (base = its message), decompresses names where the type's RFC

@@ -36,6 +36,11 @@ static void dispatch(struct spl_loop *l, const struct sp_out *out) {
         else if (l->core.replied != NULL)
             l->core.replied(l->core.ctx, out->id, out->data, out->len);
         break;
+    case SP_OUT_PACKET:
+    case SP_OUT_RESOLVED:
+        if (l->core.given != NULL)
+            l->core.given(l->core.ctx, out);
+        break;
     }
 }
 
@@ -51,6 +56,11 @@ static void effect(struct spl_loop *l, const struct sp_event *ev) {
     case SP_EV_FATAL:
         spl_say("cannot go on: %s", ev->text != NULL ? ev->text : "no reason given");
         spl_loop_end(l, 1);
+        break;
+    case SP_EV_CONNECT:
+    case SP_EV_FORWARD:
+        if (l->core.effect != NULL)
+            l->core.effect(l->core.ctx, ev);
         break;
     }
 }

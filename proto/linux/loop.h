@@ -30,6 +30,8 @@ struct spl_core {
     void (*refused)(void *ctx, sp_err err, const struct sp_in *in); /* an input that the core refused; may be NULL */
     void (*replied)(void *ctx, uint64_t id, const uint8_t *data,
                     size_t len); /* to an SP_IN_CONTROL of the host's own; may be NULL */
+    void (*given)(void *ctx, const struct sp_out *out);   /* SP_OUT_PACKET, SP_OUT_RESOLVED; may be NULL */
+    void (*effect)(void *ctx, const struct sp_event *ev); /* SP_EV_CONNECT, SP_EV_FORWARD; may be NULL */
 };
 
 SP_CHECK sp_err spl_loop_new(struct spl_loop **ret, const struct spl_core *core, struct spl_error *err);

@@ -167,6 +167,10 @@ static void take(struct sp_server *s, const struct sp_in *in) {
     case SP_IN_BLK:
         sp_durable_completed(s, in);
         break;
+    case SP_IN_PACKET: /* a signpost has no packets, names or resolvers of its host's */
+    case SP_IN_RESOLVE:
+    case SP_IN_FORWARDED:
+        break;
     }
 }
 

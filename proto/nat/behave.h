@@ -1,0 +1,54 @@
+/* Behaviour discovery (RFC 5780 4): finds out how the NAT in front of one socket maps and filters, by Binding requests to the
+ * signpost's addresses. With one address and one port at the server much stays UNKNOWN, and is said to be. Sans-I/O. */
+#ifndef SP_NAT_BEHAVE_H
+#define SP_NAT_BEHAVE_H
+
+#include "proto/base/rng.h"
+#include "proto/nat/stun.h"
+
+#define SP_BEHAVE_SERVERS 8
+#define SP_BEHAVE_TESTS   12
+
+struct sp_behave_result {
+    bool done;
+    bool udp;                     /* any answer came */
+    uint8_t mapping, filtering;
+    bool hairpin_known, hairpin;
+    bool sequential;              /* outside ports of two new mappings follow each other (by at most 4) */
+    struct sp_addr mapped[2];     /* seen from outside: [0] first server; [1] another, if it differs; family 0: none */
+    sp_duration rtt;              /* least of all answers; 0: none */
+};
+
+/* One test under way; the struct's fields are this room's. */
+struct sp_behave_test {
+    uint8_t id[12];
+    uint8_t what, sent;
+    bool answered, used;
+    sp_instant at, resend_at;
+    struct sp_addr to, mapped;
+};
+struct sp_behave {
+    struct sp_addr servers[SP_BEHAVE_SERVERS];
+    unsigned count;
+    struct sp_addr own[SP_CANDIDATES_MAX];
+    unsigned own_count;
+    struct sp_addr other; /* OTHER-ADDRESS of the first server */
+    struct sp_behave_test tests[SP_BEHAVE_TESTS];
+    uint8_t phase;
+    bool running;
+    struct sp_behave_result result;
+};
+
+/* servers: of one address family, the preferred first; own: the host's addresses with the socket's port (to see that there is no
+ * NAT, and for the hairpin test). Takes at most 5 s; requests are repeated after 250 ms, doubled, 4 times. */
+void sp_behave_start(struct sp_behave *b, const struct sp_addr *servers, unsigned n, const struct sp_addr *own, unsigned n_own,
+                     struct sp_rng *rng, sp_instant now);
+/* A STUN message came to the socket. True: it was of this run. */
+bool sp_behave_input(struct sp_behave *b, const struct sp_stun *m, const struct sp_addr *src, struct sp_rng *rng, sp_instant now);
+void sp_behave_expire(struct sp_behave *b, struct sp_rng *rng, sp_instant now);
+sp_instant sp_behave_deadline(const struct sp_behave *b); /* SP_NEVER when idle */
+/* The next request to send; 0: none now. */
+size_t sp_behave_output(struct sp_behave *b, sp_instant now, uint8_t *out, size_t cap, struct sp_addr *ret_to);
+const struct sp_behave_result *sp_behave_result(const struct sp_behave *b);
+
+#endif
