@@ -97,7 +97,7 @@ enum sp_session_kind {
 };
 struct sp_session_msg {
     enum sp_session_kind kind;
-    uint16_t id, rcode, qtype;
+    uint16_t id, flags, rcode, qtype; /* flags: of the header; rcode: with EDNS' upper bits */
     struct sp_name name;        /* the question's, or the zone of an update; lower case */
     struct sp_name device;      /* PROFILE: the owner of the record */
     struct sp_profile profile;
@@ -109,7 +109,8 @@ struct sp_session_msg {
     struct sp_rd records;       /* REPLY, PUSH: the records behind SPSEQ, for sp_session_record */
     unsigned record_count;
 };
-/* Reads any message of the session. ERR_FORM and ERR_SHORT: answer FORMERR if it has a header and is no response. */
+/* Reads any message of the session; borrows data. ERR_FORM and ERR_SHORT: answer FORMERR if it has a header and is no response
+ * (id and flags are set then, the rest is as of an empty message, and a reply may be begun with it). */
 SP_CHECK sp_err sp_session_read(struct sp_session_msg *ret, const uint8_t *data, size_t len);
 
 enum sp_session_record_kind { SP_RECORD_PLAN, SP_RECORD_FIRST, SP_RECORD_KEY, SP_RECORD_KEY_GONE, SP_RECORD_AAAA, SP_RECORD_OTHER };
@@ -127,10 +128,9 @@ SP_CHECK sp_err sp_session_record(struct sp_session_msg *m, struct sp_session_re
 
 /* ---- answers and pushes: written by signposts; acks by agents ---- */
 
-/* A reply's or push's writer: begin, records, end. */
+/* A reply's or push's writer: begin, SPSEQ, records, EDE, end. A message with records of any sort is at most cap bytes. */
 struct sp_session_writer {
-    struct sp_wr wr;
-    unsigned answers;
+    struct sp_msgw msg;
     bool full; /* a record did not fit: it was left out */
 };
 /* For a reply to `m`: its id, opcode and question; for a push (m NULL): NOTIFY with this id and zone. */
@@ -141,7 +141,9 @@ void sp_session_put_seq(struct sp_session_writer *w, const struct sp_name *zone,
 bool sp_session_put_plan(struct sp_session_writer *w, const struct sp_name *peer, const struct sp_plan *plan, const uint8_t *first,
                          size_t first_len);
 bool sp_session_put_key(struct sp_session_writer *w, const struct sp_name *device, const uint8_t pub[SP_ED25519_PUB], bool gone);
-size_t sp_session_end(struct sp_session_writer *w, bool tc); /* the length */
+/* Why a request was refused: EDE (RFC 8914) with a text of at most 128 bytes; after all records, once. */
+void sp_session_put_ede(struct sp_session_writer *w, uint16_t code, const char *text);
+size_t sp_session_end(struct sp_session_writer *w, bool tc); /* the length; 0: cap too small for the question */
 size_t sp_session_ack_write(const struct sp_session_msg *push, uint8_t *out, size_t cap);
 
 #endif
