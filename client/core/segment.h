@@ -3,6 +3,7 @@
 #ifndef SP_AGENT_SEGMENT_H
 #define SP_AGENT_SEGMENT_H
 
+#include "proto/base/csum.h"
 #include "proto/base/host.h"
 
 /* ---- splitting ---- */
@@ -46,9 +47,5 @@ uint8_t *sp_joiner_room(struct sp_joiner *j, size_t len);
 void sp_joiner_add(struct sp_joiner *j, size_t len, struct sp_out *ret, bool *ret_some);
 /* The last one; false: none. Buffers stay valid until the next init. */
 bool sp_joiner_end(struct sp_joiner *j, struct sp_out *ret);
-
-/* One's complement sum over bytes, for checksums. */
-uint32_t sp_csum_add(uint32_t sum, const uint8_t *data, size_t len);
-uint16_t sp_csum_fold(uint32_t sum);
 
 #endif

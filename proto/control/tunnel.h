@@ -23,7 +23,10 @@ SP_CHECK sp_err sp_tunnel_udp_read(struct sp_tunnel_udp *ret, const uint8_t *pac
 /* Writes head and checksum in front of u->len bytes that stand at out + SP_TUNNEL_HEAD already (u->data is not read). The packet's
  * length; 0: cap too small. */
 size_t sp_tunnel_udp_write(const struct sp_tunnel_udp *u, uint8_t *out, size_t cap);
-/* An ICMPv6 "destination unreachable" with this code about `packet`, or a "packet too big"; 0: none is due (RFC 4443 2.4 e). */
+/* An ICMPv6 "destination unreachable" with this code about `packet`, an IPv6 packet; from src, of at most 1280 bytes. Its length; 0: cap
+ * too small, or none is due (RFC 4443 2.4 e): about ICMPv6 errors, to or from what is not one node, or about what is not IPv6. */
 size_t sp_tunnel_unreachable(const uint8_t src[16], const uint8_t *packet, size_t len, uint8_t code, uint8_t *out, size_t cap);
+/* A "packet too big" with this MTU likewise; due about packets to multicast addresses too. RFC 4443 3.2. */
+size_t sp_tunnel_too_big(const uint8_t src[16], const uint8_t *packet, size_t len, uint32_t mtu, uint8_t *out, size_t cap);
 
 #endif
