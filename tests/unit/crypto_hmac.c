@@ -1,5 +1,7 @@
 #include "tests/unit/cm.h"
 
+#include <string.h>
+
 #include "proto/crypto/crypto.h"
 
 /* RFC 4231 4, without the truncated case: key, data, HMAC with SHA-256, SHA-384, SHA-512. */
@@ -84,8 +86,33 @@ static void macs_as_rfc2202(void **state) {
     assert_memory_equal(got, want, 20);
 }
 
+/* No published vectors: these are from Python's hmac module over hashlib.blake2s. */
+static void macs_and_derives_with_blake2s(void **state) {
+    static const char *keys[] = {"8e5d397c8e76f1a9851d7ed35c4b4ce365b8ca850594afb3c128d777a3c62cbf",
+                                 "136a64c6760dfc4134e3d52a0b8a6df9da306db2375a219e4a972b2f94052a79",
+                                 "140f7e82e2d6ac1d4a31677a272bacef017ceb210b06b005833930aa8b5e0e82"};
+    uint8_t want[32], got[3][32], chain[32], in[45];
+    struct sp_piece ask[] = {{"what do ya want ", 16}, {"for nothing?", 12}};
+    sp_hmac_blake2s((const uint8_t *)"Jefe", 4, ask, 2, got[0]);
+    sp_test_hex("90b6281e2f3038c9056af0b4a7e763cae6fe5d9eb4386a0ec95237890c104ff0", want, 32);
+    assert_memory_equal(got[0], want, 32);
+    for (unsigned i = 0; i < sizeof chain; i++)
+        chain[i] = (uint8_t)i;
+    for (unsigned i = 0; i < sizeof in; i++)
+        in[i] = (uint8_t)(0x80 + i);
+    for (unsigned n = 1; n <= 3; n++) {
+        memset(got, 0, sizeof got);
+        sp_kdf(chain, in, sizeof in, n, got);
+        for (unsigned i = 0; i < n; i++) {
+            sp_test_hex(keys[i], want, 32);
+            assert_memory_equal(got[i], want, 32);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(macs_and_derives_with_blake2s),
         cmocka_unit_test(macs_as_rfc4231),
         cmocka_unit_test(macs_as_rfc2202),
     };
