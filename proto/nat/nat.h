@@ -74,7 +74,8 @@ SP_CHECK sp_err sp_profile_read(struct sp_rd *rd, struct sp_profile *ret);
  * broadcast, reserved, link-local. DESIGN: "Choosing a path". */
 bool sp_candidate_dialable(const struct sp_addr *a);
 bool sp_candidate_private(const struct sp_addr *a); /* RFC 1918, 6598, 4193, 2544: dialled only if `own` has one of the same link */
-/* Private candidates are dialled only when one of the host's own addresses is in the same /16 (RFC 1918), /24 (others), /48. */
+/* Private candidates are dialled only when one of the host's own addresses is in the same /16 (RFC 1918), /24 (others), /48.
+ * True: one is. */
 bool sp_candidate_on_link(const struct sp_addr *a, const struct sp_addr *own, size_t n);
 
 #endif

@@ -23,7 +23,7 @@ struct sp_probe {
     uint64_t cookie;     /* PONG repeats PING's: unguessable */
     uint16_t size;       /* PING: of the plaintext; PONG: of the PING that it answers */
     struct sp_addr seen; /* PONG */
-    uint8_t part;        /* SPLIT */
+    uint8_t part;        /* SPLIT: this and the following */
     uint16_t id;
     const uint8_t *data;
     uint16_t len;
@@ -58,7 +58,8 @@ SP_CHECK sp_err sp_split_join(struct sp_split *s, const struct sp_probe *half, s
 enum sp_pmtu_state { SP_PMTU_UNKNOWN, SP_PMTU_PROBING, SP_PMTU_FULL, SP_PMTU_SMALL };
 struct sp_pmtu {
     uint8_t state, sent;
-    uint64_t cookie;
+    uint64_t cookie;     /* of the last one */
+    uint64_t cookies[4]; /* of all that were sent in this round: a late PONG counts */
     sp_instant next; /* when to send the next full PING; SP_NEVER: not now */
 };
 /* A path was found to work: probe at once; a lost full PING is repeated after 1 RTT (at least 100 ms), 3 times, then SMALL, tried

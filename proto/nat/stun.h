@@ -20,6 +20,7 @@ struct sp_stun {
     uint16_t response_port; /* 0: absent */
     uint16_t padding;       /* bytes of PADDING; 0: absent */
     uint16_t error;         /* ERROR-CODE, 0: absent */
+    bool fingerprint;       /* read: there was one, and it is right; write: put one at the end */
     uint16_t unknown[8];    /* comprehension-required attributes that are not known: what a 420 lists */
     unsigned unknown_count;
 };
@@ -28,13 +29,15 @@ struct sp_stun {
 bool sp_stun_is(const uint8_t *data, size_t len);
 /* ERR_FORM, ERR_SHORT. Checks FINGERPRINT when there is one (ERR_BADSIG). */
 SP_CHECK sp_err sp_stun_read(struct sp_stun *ret, const uint8_t *data, size_t len);
-/* Writes header and the attributes that are set, FINGERPRINT last. The length; 0: cap too small. */
+/* Writes header and the attributes that are set; the unknown ones in an error only. The length; 0: cap too small. */
 size_t sp_stun_write(const struct sp_stun *m, uint8_t *out, size_t cap);
 
 /* A server's answer to one datagram. addrs: the addresses that the server listens on (for CHANGE-REQUEST and OTHER-ADDRESS: one
- * that differs in address and in port). *ret_src: where the answer leaves from. Never longer than twice the request plus 16 bytes.
- * 0: no answer. */
+ * that differs in address and in port; an address of zeros stands for any). *ret_src: where the answer leaves from;
+ * *ret_dst: where it goes, src but for the port that a request may ask for (RESPONSE-PORT). Never more than twice the request's bytes
+ * with headers of IP and UDP, and for IPv6 four more: answers of 2 * len + 16 (IPv4) or + 52 bytes. 0: no answer. */
 size_t sp_stun_serve(const uint8_t *data, size_t len, const struct sp_addr *src, const struct sp_addr *dst,
-                     const struct sp_addr *addrs, size_t n_addrs, uint8_t *out, size_t cap, struct sp_addr *ret_src);
+                     const struct sp_addr *addrs, size_t n_addrs, uint8_t *out, size_t cap, struct sp_addr *ret_src,
+                     struct sp_addr *ret_dst);
 
 #endif
