@@ -29,7 +29,7 @@ struct nat {
     struct nat_config c;
     uint64_t random;
     uint32_t serial;
-    uint16_t port_next, shift; /* shift: of preserved ports, after a rebind */
+    uint16_t port_next, shift;     /* shift: of preserved ports, after a rebind */
     uint32_t live, n_flows, heads; /* heads: a power of two */
     uint32_t free_map, free_flow;
     uint32_t *by_in, *by_out, *by_flow;
@@ -241,7 +241,8 @@ static void sweep(struct nat *n, sp_instant now) {
         for (uint32_t *at = &n->by_flow[i]; *at != NONE;) {
             const struct flow *f = &n->flows[*at];
             const struct map *m = &n->maps[f->map];
-            if (!m->live || m->serial != f->serial || stale(n, m->used, m->protocol, now) || stale(n, f->used, m->protocol, now))
+            if (!m->live || m->serial != f->serial || stale(n, m->used, m->protocol, now) ||
+                stale(n, f->used, m->protocol, now))
                 drop_flow(n, at);
             else
                 at = &n->flows[*at].next;
@@ -262,7 +263,8 @@ static struct sp_addr towards(const struct nat *n, const struct sp_addr *dst) {
     return to;
 }
 
-static uint32_t find_in(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *to, sp_instant now) {
+static uint32_t find_in(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *to,
+                        sp_instant now) {
     for (uint32_t i = n->by_in[slot_in(n, protocol, src)]; i != NONE; i = n->maps[i].next_in) {
         struct map *m = &n->maps[i];
         if (m->protocol != protocol || !same(&m->inside, src) || !same(&m->towards, to))
@@ -318,7 +320,8 @@ static bool choose(struct nat *n, uint8_t protocol, uint16_t inside_port, sp_ins
     return false;
 }
 
-static uint32_t make(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *to, sp_instant now) {
+static uint32_t make(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *to,
+                     sp_instant now) {
     struct sp_addr outside = *src; /* a firewall's */
     if (n->free_map == NONE)
         sweep(n, now);
@@ -390,7 +393,8 @@ static bool translates(const struct nat *n) {
 }
 
 /* The mapping for a packet from inside, made if need be and refreshed; NONE: dropped. */
-static uint32_t map_out(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *dst, sp_instant now) {
+static uint32_t map_out(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *dst,
+                        sp_instant now) {
     struct sp_addr to = towards(n, dst);
     uint32_t i = find_in(n, protocol, src, &to, now);
     if (i == NONE)
@@ -403,8 +407,8 @@ static uint32_t map_out(struct nat *n, uint8_t protocol, const struct sp_addr *s
     return i;
 }
 
-enum nat_verdict nat_out(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *dst, sp_instant now,
-                         struct sp_addr *ret_src, struct sp_addr *ret_dst) {
+enum nat_verdict nat_out(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *dst,
+                         sp_instant now, struct sp_addr *ret_src, struct sp_addr *ret_dst) {
     if (src->family != dst->family || (translates(n) && src->family != n->c.outside.family) ||
         (n->c.mapping == NAT_MAPPING_ONE_TO_ONE && !same_host(src, &n->c.inside))) {
         n->counts.dropped_family++;
@@ -434,11 +438,12 @@ enum nat_verdict nat_out(struct nat *n, uint8_t protocol, const struct sp_addr *
 
 /* A one-to-one NAT that filters nothing needs no mapping for what comes in. */
 static bool open_host(const struct nat *n, const struct sp_addr *dst) {
-    return n->c.mapping == NAT_MAPPING_ONE_TO_ONE && n->c.filter == NAT_FILTER_ENDPOINT && same_host(dst, &n->c.outside);
+    return n->c.mapping == NAT_MAPPING_ONE_TO_ONE && n->c.filter == NAT_FILTER_ENDPOINT &&
+           same_host(dst, &n->c.outside);
 }
 
-enum nat_verdict nat_in(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *dst, sp_instant now,
-                        struct sp_addr *ret_dst) {
+enum nat_verdict nat_in(struct nat *n, uint8_t protocol, const struct sp_addr *src, const struct sp_addr *dst,
+                        sp_instant now, struct sp_addr *ret_dst) {
     if (open_host(n, dst)) {
         *ret_dst = *dst;
         memcpy(ret_dst->ip, n->c.inside.ip, sizeof ret_dst->ip);

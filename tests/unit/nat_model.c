@@ -39,7 +39,6 @@ static bool equal(struct sp_addr a, struct sp_addr b) {
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-
 /* Calls fn with every combination; for ONE_TO_ONE the inside host is ME. */
 static unsigned each_config(void (*fn)(const struct nat_config *c)) {
     unsigned runs = 0;
@@ -47,7 +46,8 @@ static unsigned each_config(void (*fn)(const struct nat_config *c)) {
         for (uint8_t f = 0; f <= NAT_FILTER_PORT; f++)
             for (uint8_t p = 0; p <= NAT_PORTS_RANDOM; p++)
                 for (uint8_t flags = 0; flags < 4; flags++, runs++) {
-                    struct nat_config c = {.mapping = m, .filter = f, .ports = p, .hairpin = flags & 1, .refresh_in = flags & 2};
+                    struct nat_config c = {
+                        .mapping = m, .filter = f, .ports = p, .hairpin = flags & 1, .refresh_in = flags & 2};
                     c.timeout = 30 * SP_SEC;
                     c.outside = OUTSIDE;
                     c.inside = v4(192, 168, 1, 10, 0);
@@ -62,7 +62,8 @@ static unsigned each_config(void (*fn)(const struct nat_config *c)) {
 static void mapping_one(const struct nat_config *c) {
     struct nat *n = nat_new(c);
     struct sp_addr a = out(n, ME, P1, 0), b = out(n, ME, P1B, 0), d = out(n, ME, P2, 0);
-    bool stays = c->mapping == NAT_MAPPING_ENDPOINT || c->mapping == NAT_MAPPING_ONE_TO_ONE || c->mapping == NAT_MAPPING_FIREWALL;
+    bool stays = c->mapping == NAT_MAPPING_ENDPOINT || c->mapping == NAT_MAPPING_ONE_TO_ONE ||
+                 c->mapping == NAT_MAPPING_FIREWALL;
     assert_int_equal(equal(a, b), c->mapping != NAT_MAPPING_PORT);
     assert_int_equal(equal(a, d), stays);
     assert_true(equal(out(n, ME, P1, 0), a)); /* and each stays what it is */
@@ -157,7 +158,8 @@ static void hairpin_one(const struct nat_config *c) {
     nat_free(n);
 }
 
-static struct sp_addr out_any(struct nat *n, struct sp_addr src, struct sp_addr dst, enum nat_verdict want, struct sp_addr *ret_to) {
+static struct sp_addr out_any(struct nat *n, struct sp_addr src, struct sp_addr dst, enum nat_verdict want,
+                              struct sp_addr *ret_to) {
     struct sp_addr from = {0};
     assert_int_equal(nat_out(n, UDP, &src, &dst, 0, &from, ret_to), want);
     return from;
@@ -165,7 +167,8 @@ static struct sp_addr out_any(struct nat *n, struct sp_addr src, struct sp_addr 
 
 static void hairpin(void **state) {
     (void)each_config(hairpin_one);
-    struct nat_config c = {.mapping = NAT_MAPPING_ONE_TO_ONE, .hairpin = true, .outside = OUTSIDE, .inside = v4(192, 168, 1, 10, 0)};
+    struct nat_config c = {
+        .mapping = NAT_MAPPING_ONE_TO_ONE, .hairpin = true, .outside = OUTSIDE, .inside = v4(192, 168, 1, 10, 0)};
     struct nat *n = nat_new(&c);
     struct sp_addr to, from = out_any(n, ME, v4(198, 51, 100, 7, 5001), NAT_HAIRPIN, &to);
     assert_true(equal(from, v4(198, 51, 100, 7, 5000)));
@@ -279,7 +282,8 @@ static void rebinding_and_another_address(void **state) {
 static void a_firewall_takes_ipv6(void **state) {
     struct nat_config c = {.mapping = NAT_MAPPING_FIREWALL, .filter = NAT_FILTER_PORT};
     struct nat *n = nat_new(&c);
-    struct sp_addr me = {.family = 6, .ip = {0x20, 1, [15] = 1}, .port = 5}, you = {.family = 6, .ip = {0x20, 2, [15] = 2}, .port = 6};
+    struct sp_addr me = {.family = 6, .ip = {0x20, 1, [15] = 1}, .port = 5},
+                   you = {.family = 6, .ip = {0x20, 2, [15] = 2}, .port = 6};
     assert_false(in(n, you, me, me, 0));
     assert_true(equal(out(n, me, you, 0), me));
     assert_true(in(n, you, me, me, 0));
