@@ -52,7 +52,7 @@ static sp_err do_ourselves(struct spl_state *state, const struct sp_agent_identi
     struct sp_agent_config config = {.id = *id};
     struct sp_agent_status s;
     struct spl_agent *agent;
-    sp_err e = spl_agent_new(&agent, state, &config, err);
+    sp_err e = spl_agent_new(&agent, state, &config, NULL, err);
     sp_wipe(&config, sizeof config);
     SP_TRY(e);
     struct sp_agent *core = spl_agent_core(agent);

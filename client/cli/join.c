@@ -99,7 +99,7 @@ static int run_join(const struct spl_state *state, const struct sp_token *token,
     struct sp_agent_status status;
     struct spl_agent *agent;
     struct spl_error err;
-    sp_err e = spl_agent_new(&agent, state, &config, &err);
+    sp_err e = spl_agent_new(&agent, state, &config, NULL, &err);
     sp_wipe(&config, sizeof config);
     if (e != SP_OK)
         return cli_fail(&err);

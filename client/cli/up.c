@@ -35,16 +35,29 @@ static int set_lease(struct sp_agent_config *config, const char *text) {
     return CLI_OK;
 }
 
-static int parse(struct sp_agent_config *config, int argc, char **argv) {
+static int set_port(struct spl_agent_options *options, const char *text) {
+    char *end;
+    errno = 0;
+    unsigned long v = strtoul(text, &end, 10);
+    if (errno != 0 || end == text || *end != 0 || text[0] == '-' || v == 0 || v > UINT16_MAX)
+        return cli_usage("up", "--port %s: not a port", text);
+    options->port = (uint16_t)v;
+    return CLI_OK;
+}
+
+static int parse(struct sp_agent_config *config, struct spl_agent_options *options_ret, int argc, char **argv) {
     static const struct option options[] = {
         {"publish", required_argument, NULL, 'p'},
         {"no-publish", no_argument, NULL, 'n'},
         {"publish-private", no_argument, NULL, 'P'},
         {"lease", required_argument, NULL, 'l'},
+        {"register-only", no_argument, NULL, 'r'},
+        {"interface", required_argument, NULL, 'i'},
+        {"port", required_argument, NULL, 'o'},
         {NULL, 0, NULL, 0},
     };
     int c, r = CLI_OK;
-    config->publish_auto = true;
+    config->publish_auto = config->overlay.on = true;
     while (r == CLI_OK && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (c) {
         case 'p':
@@ -59,6 +72,15 @@ static int parse(struct sp_agent_config *config, int argc, char **argv) {
         case 'l':
             r = set_lease(config, optarg);
             break;
+        case 'r':
+            config->overlay.on = false;
+            break;
+        case 'i':
+            options_ret->interface = optarg;
+            break;
+        case 'o':
+            r = set_port(options_ret, optarg);
+            break;
         default:
             r = cli_usage("up", "see above");
         }
@@ -68,12 +90,12 @@ static int parse(struct sp_agent_config *config, int argc, char **argv) {
     return r == CLI_OK && optind != argc ? cli_usage("up", "takes no argument") : r;
 }
 
-static int serve(const struct spl_state *state, struct sp_agent_config *config) {
+static int serve(const struct spl_state *state, struct sp_agent_config *config, const struct spl_agent_options *options) {
     struct spl_agent *agent;
     struct spl_error err;
     char name[SP_NAME_TEXT_MAX];
     cli_name_text(&config->id.name, name);
-    sp_err e = spl_agent_new(&agent, state, config, &err);
+    sp_err e = spl_agent_new(&agent, state, config, options, &err);
     sp_wipe(config, sizeof *config);
     if (e != SP_OK)
         return cli_fail(&err);
@@ -94,7 +116,8 @@ static int serve(const struct spl_state *state, struct sp_agent_config *config) 
 
 int cli_up(const struct cli *cli, int argc, char **argv) {
     struct sp_agent_config config = {0};
-    int r = parse(&config, argc, argv);
+    struct spl_agent_options options = {0};
+    int r = parse(&config, &options, argc, argv);
     if (r != CLI_OK)
         return r;
     struct spl_state state;
@@ -104,7 +127,7 @@ int cli_up(const struct cli *cli, int argc, char **argv) {
     if (spl_state_lock(&state, &err) != SP_OK)
         r = cli_fail(&err);
     else
-        r = serve(&state, &config);
+        r = serve(&state, &config, &options);
     sp_wipe(&config, sizeof config);
     spl_state_close(&state);
     return r;

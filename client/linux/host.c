@@ -8,17 +8,22 @@
 #include <sys/resource.h>
 
 #include "client/linux/netwatch.h"
+#include "client/linux/privilege.h"
+#include "client/linux/tun.h"
 #include "proto/linux/addr.h"
 #include "proto/linux/clock.h"
 #include "proto/linux/control.h"
+#include "proto/linux/tcp.h"
 #include "proto/linux/udp.h"
 
 #define REQUEST_MAX 4096
+#define STREAMS     8 /* TCP connections of the core at once */
 
 struct spl_agent {
     const struct spl_state *state;
     struct spl_loop *loop;
     struct spl_netwatch *watch;
+    struct spl_tun *tun; /* NULL: no overlay */
     struct sp_agent *core;
     uint32_t saved; /* generation of the memory on disk */
     bool save_failed, talks;
@@ -71,6 +76,18 @@ static bool on_event(void *ctx, struct sp_event *ret) {
     return sp_agent_event(((struct spl_agent *)ctx)->core, ret);
 }
 
+static void on_given(void *ctx, const struct sp_out *out) {
+    struct spl_agent *h = ctx;
+    if (out->kind == SP_OUT_PACKET && h->tun != NULL)
+        spl_tun_write(h->tun, out);
+}
+
+static void on_effect(void *ctx, const struct sp_event *ev) {
+    struct spl_agent *h = ctx;
+    if (ev->kind == SP_EV_CONNECT)
+        spl_tcp_connect(h->loop, ev->id, &ev->addr);
+}
+
 /* ---- what the owner is told ---- */
 
 static void say_state(const struct sp_agent_status *s) {
@@ -119,43 +136,84 @@ static struct sp_agent *secret_new(void) {
     return p;
 }
 
-static sp_err open_sockets(struct spl_agent *h, struct spl_error *err) {
-    struct sp_addr any4 = {.family = 4}, any6 = {.family = 6};
-    sp_err e4 = spl_udp_open(h->loop, &any4, NULL, err);
-    sp_err e6 = spl_udp_open(h->loop, &any6, NULL, e4 == SP_OK ? NULL : err);
-    return e4 == SP_OK || e6 == SP_OK ? SP_OK : e6; /* a host without one of the families is fine */
+static sp_err open_sockets(struct spl_agent *h, bool overlay, uint16_t port, struct spl_error *err) {
+    unsigned flags = overlay ? SPL_UDP_JOINED | SPL_UDP_WHOLE : 0;
+    struct sp_addr any4 = {.family = 4, .port = port}, any6 = {.family = 6, .port = port}, bound;
+    sp_err e4 = spl_udp_open(h->loop, &any4, flags, &bound, err);
+    if (e4 != SP_OK && port != 0)
+        return e4;
+    any6.port = e4 == SP_OK && overlay ? bound.port : port; /* one number for both, if it is free */
+    sp_err e6 = spl_udp_open(h->loop, &any6, flags, NULL, e4 == SP_OK ? NULL : err);
+    if (e6 == SP_ERR_EXIST && port == 0) {
+        any6.port = 0;
+        e6 = spl_udp_open(h->loop, &any6, flags, NULL, NULL);
+    }
+    if (e4 != SP_OK && e6 != SP_OK)
+        return e6; /* a host without one of the families is fine */
+    return overlay ? spl_tcp_open(h->loop, STREAMS, err) : SP_OK;
+}
+
+static sp_err open_tun(struct spl_agent *h, struct sp_agent_config *config, const char *interface, struct spl_error *err) {
+    struct spl_tun_config c = {.name = interface, .mtu = config->overlay.mtu};
+    struct sp_ed25519 key;
+    if (!spl_privilege_network())
+        return spl_error_set(err, SP_ERR_DENIED,
+                             "the overlay needs root or CAP_NET_ADMIN, to make a network device: run as root; or only register the "
+                             "name: signpost-agent up --register-only");
+    sp_ed25519_from_seed(&key, config->id.device_seed);
+    sp_overlay_addr(config->id.root_hash, key.pub, c.addr);
+    sp_wipe(&key, sizeof key);
+    SP_TRY(spl_tun_open(&h->tun, &c, err));
+    config->overlay.grant = spl_grant_small();
+    config->overlay.mtu = c.mtu != 0 ? c.mtu : SPL_TUN_MTU;
+    config->overlay.tun_udp = spl_tun_udp(h->tun);
+    return SP_OK;
+}
+
+static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const struct spl_agent_options *options,
+                   struct spl_error *err) {
+    static const struct spl_agent_options none;
+    const struct spl_agent_options *o = options != NULL ? options : &none;
+    if (config->overlay.on)
+        SP_TRY(open_tun(h, config, o->interface, err));
+    h->core = secret_new();
+    if (h->core == NULL)
+        return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
+    spl_state_memory_read(h->state, &config->memory);
+    spl_seed(config->seed, sizeof config->seed);
+    sp_agent_init(h->core, config, spl_now());
+    struct spl_core core = {.ctx = h,
+                            .input = on_input,
+                            .expire = on_expire,
+                            .deadline = on_deadline,
+                            .output = on_output,
+                            .event = on_event,
+                            .turned = on_turned,
+                            .given = on_given,
+                            .effect = on_effect};
+    SP_TRY(spl_loop_new(&h->loop, &core, err));
+    return open_sockets(h, config->overlay.on, o->port, err);
 }
 
 sp_err spl_agent_new(struct spl_agent **ret, const struct spl_state *state, struct sp_agent_config *config,
-                     struct spl_error *err) {
+                     const struct spl_agent_options *options, struct spl_error *err) {
     struct spl_agent *h = calloc(1, sizeof *h);
     if (h == NULL)
         return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
     h->state = state;
-    h->core = secret_new();
-    if (h->core == NULL) {
-        spl_agent_free(h);
-        return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
-    }
-    spl_state_memory_read(state, &config->memory);
-    spl_seed(config->seed, sizeof config->seed);
-    sp_agent_init(h->core, config, spl_now());
-    struct spl_core core = {h, on_input, on_expire, on_deadline, on_output, on_event, NULL, on_turned, NULL};
-    sp_err e = spl_loop_new(&h->loop, &core, err);
+    sp_err e = make(h, config, options, err);
     if (e == SP_OK)
-        e = open_sockets(h, err);
-    if (e != SP_OK) {
+        *ret = h;
+    else
         spl_agent_free(h);
-        return e;
-    }
-    *ret = h;
-    return SP_OK;
+    return e;
 }
 
 void spl_agent_free(struct spl_agent *h) {
     if (h == NULL)
         return;
     spl_netwatch_free(h->watch);
+    spl_tun_close(h->tun);
     spl_loop_free(h->loop);
     if (h->core != NULL) {
         sp_agent_wipe(h->core);
@@ -176,7 +234,12 @@ static void on_network(void *ctx, const struct sp_addr *addrs, size_t n) {
 sp_err spl_agent_serve(struct spl_agent *h, struct spl_error *err) {
     h->talks = true;
     SP_TRY(spl_control_listen(h->loop, h->state->dirfd, SPL_AGENT_SOCKET, REQUEST_MAX, NULL, NULL, err));
-    return spl_netwatch_new(&h->watch, spl_loop_base(h->loop), on_network, h, err);
+    if (h->tun != NULL) {
+        SP_TRY(spl_tun_start(h->tun, h->loop, err));
+        SP_TRY(spl_privilege_drop(h->state->dirfd, err));
+    }
+    int own = h->tun != NULL ? spl_tun_index(h->tun) : 0;
+    return spl_netwatch_new(&h->watch, spl_loop_base(h->loop), own, on_network, h, err);
 }
 
 int spl_agent_run(struct spl_agent *h, struct sp_agent_status *ret) {

@@ -3,9 +3,11 @@
 
 #include <event2/event.h>
 #include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/cache.h>
 #include <netlink/errno.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
@@ -20,7 +22,9 @@
 
 struct spl_netwatch {
     struct event_base *base;
-    struct event *ev, *again;
+    struct event *ev, *again, *routes_ev;
+    struct nl_sock *routes; /* a cache of all routes may be large; only changes of the default ones count */
+    int ignore;
     struct nl_cache_mngr *manager;
     struct nl_cache *links, *addrs; /* of the manager */
     spl_netwatch_changed *changed;
@@ -47,7 +51,8 @@ static void visit(struct nl_object *object, void *ctx) {
     if (local == NULL || (family != AF_INET && family != AF_INET6) || w->count == ADDRS_MAX)
         return;
     unsigned unusable = family == AF_INET ? UNUSABLE_V4 : UNUSABLE_V6;
-    if ((rtnl_addr_get_flags(addr) & unusable) != 0 || !interface_up(w, rtnl_addr_get_ifindex(addr)))
+    if (rtnl_addr_get_ifindex(addr) == w->ignore || (rtnl_addr_get_flags(addr) & unusable) != 0 ||
+        !interface_up(w, rtnl_addr_get_ifindex(addr)))
         return;
     size_t len = family == AF_INET ? 4 : 16;
     if (nl_addr_get_len(local) != len)
@@ -63,6 +68,44 @@ static void report(struct spl_netwatch *w) {
     nl_cache_foreach(w->addrs, visit, w);
     w->changed(w->ctx, w->list, w->count);
 }
+
+/* ---- default routes ---- */
+
+static int on_route(struct nl_msg *msg, void *ctx) {
+    const struct nlmsghdr *head = nlmsg_hdr(msg);
+    const struct rtmsg *route = nlmsg_data(head);
+    if ((head->nlmsg_type == RTM_NEWROUTE || head->nlmsg_type == RTM_DELROUTE) &&
+        nlmsg_datalen(head) >= (int)sizeof *route && route->rtm_dst_len == 0)
+        ((struct spl_netwatch *)ctx)->dirty = true;
+    return NL_OK;
+}
+
+static void on_routes(evutil_socket_t fd, short what, void *ctx) {
+    struct spl_netwatch *w = ctx;
+    if (nl_recvmsgs_default(w->routes) < 0)
+        w->dirty = true; /* some were lost: one of them may have mattered */
+    if (w->dirty)
+        report(w);
+}
+
+static int watch_routes(struct spl_netwatch *w) {
+    w->routes = nl_socket_alloc();
+    if (w->routes == NULL)
+        return -NLE_NOMEM;
+    nl_socket_disable_seq_check(w->routes);
+    (void)!nl_socket_modify_cb(w->routes, NL_CB_VALID, NL_CB_CUSTOM, on_route, w);
+    int e = nl_connect(w->routes, NETLINK_ROUTE);
+    if (e >= 0)
+        e = nl_socket_set_nonblocking(w->routes);
+    if (e >= 0)
+        e = nl_socket_add_memberships(w->routes, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0);
+    if (e < 0)
+        return e;
+    w->routes_ev = event_new(w->base, nl_socket_get_fd(w->routes), EV_READ | EV_PERSIST, on_routes, w);
+    return w->routes_ev != NULL && event_add(w->routes_ev, NULL) == 0 ? 0 : -NLE_NOMEM;
+}
+
+/* ---- links and addresses ---- */
 
 static void on_change(struct nl_cache *cache, struct nl_object *object, int action, void *ctx) {
     ((struct spl_netwatch *)ctx)->dirty = true;
@@ -118,16 +161,19 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx) {
     }
 }
 
-sp_err spl_netwatch_new(struct spl_netwatch **ret, struct event_base *base, spl_netwatch_changed *changed, void *ctx,
-                        struct spl_error *err) {
+sp_err spl_netwatch_new(struct spl_netwatch **ret, struct event_base *base, int ignore, spl_netwatch_changed *changed,
+                        void *ctx, struct spl_error *err) {
     struct spl_netwatch *w = calloc(1, sizeof *w);
     if (w == NULL)
         return spl_error_set(err, SP_ERR_FULL, "no memory to watch the network");
     w->base = base;
+    w->ignore = ignore;
     w->changed = changed;
     w->ctx = ctx;
     w->again = evtimer_new(base, on_again, w);
     int e = w->again != NULL ? make_manager(w) : -NLE_NOMEM;
+    if (e >= 0)
+        e = watch_routes(w);
     if (e < 0) {
         spl_netwatch_free(w);
         return spl_error_set(err, SP_ERR_IO, "cannot watch the network through netlink: %s", nl_geterror(e));
@@ -144,5 +190,9 @@ void spl_netwatch_free(struct spl_netwatch *w) {
         drop_manager(w);
     if (w->again != NULL)
         event_free(w->again);
+    if (w->routes_ev != NULL)
+        event_free(w->routes_ev);
+    if (w->routes != NULL)
+        nl_socket_free(w->routes);
     free(w);
 }

@@ -32,7 +32,7 @@ void spl_seed(void *out, size_t len) {
     }
 }
 
-static void *grant(void *ctx, size_t bytes) {
+static void *map(size_t bytes) {
     if (bytes == 0 || bytes % SP_CHUNK != 0 || bytes > SIZE_MAX - SP_CHUNK)
         return NULL;
     /* One chunk more, then the ends that miss the alignment go back. */
@@ -44,12 +44,24 @@ static void *grant(void *ctx, size_t bytes) {
     if (head > 0)
         munmap(p, head);
     munmap(p + head + bytes, SP_CHUNK - head);
-    /* Zones are read at random: huge pages spare the TLB. Keys lie in chunks, too: no copies of them in dumps and
-     * children. */
-    madvise(p + head, bytes, MADV_HUGEPAGE);
+    /* Keys lie in chunks: no copies of them in dumps and children. */
     madvise(p + head, bytes, MADV_DONTDUMP);
     madvise(p + head, bytes, MADV_DONTFORK);
     return p + head;
+}
+
+static void *grant(void *ctx, size_t bytes) {
+    void *p = map(bytes);
+    if (p != NULL)
+        madvise(p, bytes, MADV_HUGEPAGE); /* zones are read at random: huge pages spare the TLB */
+    return p;
+}
+
+static void *grant_small(void *ctx, size_t bytes) {
+    void *p = map(bytes);
+    if (p != NULL)
+        madvise(p, bytes, MADV_NOHUGEPAGE);
+    return p;
 }
 
 static void release(void *ctx, void *chunk, size_t bytes) {
@@ -59,4 +71,8 @@ static void release(void *ctx, void *chunk, size_t bytes) {
 
 struct sp_grant spl_grant(void) {
     return (struct sp_grant){NULL, grant, release};
+}
+
+struct sp_grant spl_grant_small(void) {
+    return (struct sp_grant){NULL, grant_small, release};
 }

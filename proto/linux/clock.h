@@ -13,5 +13,7 @@ void spl_seed(void *out, size_t len);
 /* Chunks from mmap, aligned to SP_CHUNK, zeroed, kept out of core dumps and children. No state; may be used by many
  * cores. */
 struct sp_grant spl_grant(void);
+/* The same without huge pages: what is not used costs nothing. */
+struct sp_grant spl_grant_small(void);
 
 #endif

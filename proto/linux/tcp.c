@@ -20,6 +20,7 @@
 
 enum stream_state {
     STREAM_FREE,
+    STREAM_CONNECTING, /* the core asked for it */
     STREAM_OPEN,    /* both we and the core know it */
     STREAM_CLOSING, /* the core is done with it: the rest goes out, then we close */
     STREAM_LINGER,  /* our side is shut; what still comes is thrown away */
@@ -31,6 +32,8 @@ struct stream {
     enum stream_state state;
     int fd;
     uint32_t generation;
+    uint64_t id;      /* what the core knows it by */
+    sp_err err;       /* why it could not be connected */
     sp_instant until; /* once it is closing */
     uint8_t *tx;
     size_t tx_at, tx_len, tx_cap; /* tx_len bytes from tx_at on wait to be sent */
@@ -39,7 +42,8 @@ struct stream {
     uint32_t next;                /* in the list of dirty or of free streams; NONE ends it */
 };
 
-#define NONE UINT32_MAX
+#define NONE        UINT32_MAX
+#define GENERATIONS (UINT32_C(1) << 29) /* so that ids stay below SP_CONNECT_ID */
 
 struct listener {
     struct spl_tcp *tcp;
@@ -57,15 +61,16 @@ struct spl_tcp {
     uint8_t in[READ_SIZE];
 };
 
-static uint64_t id_of(const struct spl_tcp *t, const struct stream *st) {
-    return (uint64_t)st->generation << 32 | (uint64_t)(st - t->streams);
-}
-
+/* Connected ids are the core's, and few: they are searched for. Others tell where the stream stands. */
 static struct stream *find(struct spl_tcp *t, uint64_t id) {
     uint32_t at = (uint32_t)id;
-    if (at >= t->cap || t->streams[at].generation != id >> 32 || t->streams[at].state != STREAM_OPEN)
+    if ((id & SP_CONNECT_ID) != 0)
+        for (at = 0; at < t->cap && (t->streams[at].state == STREAM_FREE || t->streams[at].id != id); at++)
+            ;
+    if (at >= t->cap || t->streams[at].id != id)
         return NULL;
-    return &t->streams[at];
+    struct stream *st = &t->streams[at];
+    return st->state == STREAM_OPEN || st->state == STREAM_CONNECTING ? st : NULL;
 }
 
 static void mark(struct spl_tcp *t, struct stream *st) {
@@ -86,13 +91,15 @@ static void drop(struct spl_tcp *t, struct stream *st, bool reset) {
         struct linger lg = {1, 0};
         (void)!setsockopt(st->fd, SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
     }
-    close(st->fd);
+    if (st->fd >= 0)
+        close(st->fd);
     free(st->tx);
     st->tx = NULL;
     st->tx_at = st->tx_len = st->tx_cap = st->credit = 0;
     st->state = STREAM_FREE;
     st->broken = false;
-    st->generation++;
+    st->id = 0;
+    st->err = SP_OK;
     t->counts.closed++;
     t->counts.open--;
     mark(t, st);
@@ -126,7 +133,7 @@ static void on_linger(struct stream *st, short what) {
 
 /* The peer has closed its side, or the connection broke. What the core said before may still go out. */
 static void peer_closed(struct spl_tcp *t, struct stream *st, bool error) {
-    struct sp_in in = {.kind = SP_IN_STREAM_CLOSE, .id = id_of(t, st)};
+    struct sp_in in = {.kind = SP_IN_STREAM_CLOSE, .id = st->id};
     if (error || st->tx_len == 0) {
         drop(t, st, false);
     } else {
@@ -150,7 +157,7 @@ static void on_read(evutil_socket_t fd, short what, void *ctx) {
         peer_closed(t, st, n < 0);
         return;
     }
-    struct sp_in in = {.kind = SP_IN_STREAM_DATA, .id = id_of(t, st), .data = t->in, .len = (size_t)n};
+    struct sp_in in = {.kind = SP_IN_STREAM_DATA, .id = st->id, .data = t->in, .len = (size_t)n};
     if (spl_loop_deliver(t->loop, &in, 1) == 0 && find(t, in.id) == st)
         peer_closed(t, st, true); /* the core cannot take it, and a stream cannot lose bytes */
 }
@@ -201,8 +208,14 @@ static bool push(struct stream *st) {
     return true;
 }
 
+static void on_connected(struct stream *st, short what);
+
 static void on_write(evutil_socket_t fd, short what, void *ctx) {
     struct stream *st = ctx;
+    if (st->state == STREAM_CONNECTING) {
+        on_connected(st, what);
+        return;
+    }
     if (late(st, what))
         st->broken = true;
     mark(st->tcp, st);
@@ -213,7 +226,7 @@ void spl_tcp_output(struct spl_tcp *t, const struct sp_out *out) {
     struct stream *st = find(t, out->id);
     if (st == NULL)
         return;
-    if (out->kind == SP_OUT_STREAM_RESET) {
+    if (out->kind == SP_OUT_STREAM_RESET || st->state == STREAM_CONNECTING) {
         drop(t, st, true);
         return;
     }
@@ -232,13 +245,14 @@ static void linger(struct stream *st) {
 
 /* One dirty stream: sends, then closes or gives credit. True when *in tells the core something. */
 static bool settle(struct spl_tcp *t, struct stream *st, struct sp_in *in) {
-    bool known = st->state == STREAM_OPEN;
-    uint64_t id = id_of(t, st);
+    bool known = st->state == STREAM_OPEN || st->state == STREAM_CONNECTING;
+    uint64_t id = st->id;
+    sp_err err = st->err;
     if (st->state == STREAM_LINGER)
         return false;
     if (st->broken || !push(st)) {
         drop(t, st, true);
-        *in = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = id};
+        *in = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = id, .err = err};
         return known;
     }
     if (st->tx_len > 0) {
@@ -301,6 +315,28 @@ static struct stream *take(struct spl_tcp *t) {
     return st;
 }
 
+static void watch(struct stream *st) {
+    (void)!setsockopt(st->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    event_assign(&st->rd, st->tcp->loop->base, st->fd, EV_READ | EV_PERSIST, on_read, st);
+    event_assign(&st->wr, st->tcp->loop->base, st->fd, EV_WRITE | EV_PERSIST, on_write, st);
+}
+
+/* The core gets to know an open stream; what it does not take is closed. */
+static void introduce(struct spl_tcp *t, struct stream *st, const struct sp_addr *peer) {
+    struct sp_in in = {.kind = SP_IN_STREAM_OPEN, .id = st->id, .src = *peer, .credit = SPL_TCP_WINDOW};
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof ss;
+    st->state = STREAM_OPEN;
+    event_add(&st->rd, NULL);
+    if (getsockname(st->fd, (struct sockaddr *)&ss, &len) == 0)
+        spl_addr_from(&in.dst, (struct sockaddr *)&ss);
+    if (spl_loop_deliver(t->loop, &in, 1) == 0 && find(t, in.id) == st) {
+        t->counts.refused_full++;
+        drop(t, st, true);
+        spl_loop_turn(t->loop);
+    }
+}
+
 static void adopt(struct spl_tcp *t, int fd, const struct sockaddr *peer) {
     struct stream *st = take(t);
     if (st == NULL) {
@@ -311,23 +347,88 @@ static void adopt(struct spl_tcp *t, int fd, const struct sockaddr *peer) {
     t->counts.accepted++;
     t->counts.open++;
     st->fd = fd;
-    st->state = STREAM_OPEN;
-    (void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    event_assign(&st->rd, t->loop->base, fd, EV_READ | EV_PERSIST, on_read, st);
-    event_assign(&st->wr, t->loop->base, fd, EV_WRITE | EV_PERSIST, on_write, st);
-    event_add(&st->rd, NULL);
-    struct sp_in in = {.kind = SP_IN_STREAM_OPEN, .id = id_of(t, st), .credit = SPL_TCP_WINDOW};
-    spl_addr_from(&in.src, peer);
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof ss;
-    if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
-        spl_addr_from(&in.dst, (struct sockaddr *)&ss);
-    if (spl_loop_deliver(t->loop, &in, 1) == 0 && find(t, in.id) == st) {
-        t->counts.refused_full++;
-        drop(t, st, true);
-        spl_loop_turn(t->loop);
+    st->generation = st->generation % GENERATIONS + 1;
+    st->id = (uint64_t)st->generation << 32 | (uint64_t)(st - t->streams);
+    watch(st);
+    struct sp_addr from;
+    spl_addr_from(&from, peer);
+    introduce(t, st, &from);
+}
+
+/* ---- connecting ---- */
+
+static sp_err error_of(int e) {
+    switch (e) {
+    case ETIMEDOUT:
+        return SP_ERR_AGAIN;
+    case ECONNREFUSED:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EADDRNOTAVAIL:
+        return SP_ERR_NOENT;
+    case EACCES:
+    case EPERM:
+        return SP_ERR_DENIED;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return SP_ERR_FULL;
+    default:
+        return SP_ERR_IO;
     }
 }
+
+/* The next flush tells the core. */
+static void cannot_connect(struct stream *st, sp_err err) {
+    st->tcp->counts.failed++;
+    st->err = err;
+    st->broken = true;
+    mark(st->tcp, st);
+}
+
+static void on_connected(struct stream *st, short what) {
+    struct spl_tcp *t = st->tcp;
+    int e = 0;
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof e, ss_len = sizeof ss;
+    if (late(st, what))
+        e = ETIMEDOUT;
+    else if (getsockopt(st->fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0 ||
+             (e == 0 && getpeername(st->fd, (struct sockaddr *)&ss, &ss_len) != 0))
+        e = errno;
+    if (e != 0) {
+        cannot_connect(st, error_of(e));
+        spl_loop_turn(t->loop);
+        return;
+    }
+    event_del(&st->wr);
+    t->counts.connected++;
+    struct sp_addr to;
+    spl_addr_from(&to, (struct sockaddr *)&ss);
+    introduce(t, st, &to);
+}
+
+void spl_tcp_connect(struct spl_loop *loop, uint64_t id, const struct sp_addr *to) {
+    struct spl_tcp *t = loop->tcp;
+    SP_ASSERT(t != NULL && (id & SP_CONNECT_ID) != 0 && find(t, id) == NULL);
+    struct stream *st = take(t);
+    SP_ASSERT(st != NULL && "the core connects no more streams than were said");
+    struct sockaddr_storage ss;
+    socklen_t len = spl_addr_to(to, &ss);
+    t->counts.open++;
+    st->id = id;
+    st->state = STREAM_CONNECTING;
+    st->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    watch(st);
+    if (st->fd < 0 || (connect(st->fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS))
+        cannot_connect(st, error_of(errno));
+    else
+        limit(st, STREAM_CONNECTING, SPL_TCP_CONNECT_S);
+}
+
+/* ---- listening ---- */
 
 static void on_accept(evutil_socket_t fd, short what, void *ctx) {
     struct listener *ln = ctx;
@@ -373,12 +474,15 @@ static struct spl_tcp *room_of(struct spl_loop *loop, unsigned streams) {
     t->free = t->dirty = NONE;
     for (uint32_t i = t->cap; i-- > 0;) {
         t->streams[i].tcp = t;
-        t->streams[i].generation = 1;
         t->streams[i].next = t->free;
         t->free = i;
     }
     loop->tcp = t;
     return t;
+}
+
+sp_err spl_tcp_open(struct spl_loop *loop, unsigned streams, struct spl_error *err) {
+    return room_of(loop, streams) != NULL ? SP_OK : spl_error_set(err, SP_ERR_FULL, "no memory for TCP streams");
 }
 
 sp_err spl_tcp_listen(struct spl_loop *loop, const struct sp_addr *bind_to, unsigned streams, struct sp_addr *ret_bound,

@@ -6,6 +6,7 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -15,23 +16,41 @@
 #include "proto/linux/pace.h"
 #include "proto/linux/room.h"
 
-/* A receive buffer takes a line more than its size, so that the first lines of all buffers do not fall into one set of
- * the cache. */
-#define STRIDE        (SPL_UDP_SIZE + 64)
+#define LINE          64
+#define JOINED_SIZE   65536
 #define READS         16 /* full batches before other sockets have their say */
 #define SOCKET_BUFFER (4 << 20)
-/* Merged replies: what fits any path, and what the kernel takes. */
-#define MERGE_SIZE_MAX  1232
+/* Merged datagrams: what fits an Ethernet, what fits any path, and what the kernel takes. */
+#define MERGE_SIZE_MAX  1452
+#define MERGE_SIZE_ANY  1232
 #define MERGE_COUNT_MAX 64
+#define MERGE_BYTES_MAX 65000
 #define CONTROL_SIZE    (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
+#define RX_CONTROL_SIZE (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
 
 struct sock {
     struct spl_udp *udp;
     struct event ev;
     struct sp_addr local;
     int fd;
+    unsigned flags;
+    struct rx *rx;
     bool any;   /* bound to a wildcard address: the packet tells which of ours it reached */
     bool merge; /* the kernel segments for us */
+};
+
+/* Buffers to receive in: many short ones, or few that hold joined datagrams. */
+struct rx {
+    unsigned count;
+    struct mmsghdr msgs[SPL_UDP_BATCH];
+    struct iovec iov[SPL_UDP_BATCH];
+    struct sockaddr_in6 name[SPL_UDP_BATCH];
+    union {
+        struct cmsghdr align;
+        uint8_t bytes[RX_CONTROL_SIZE];
+    } control[SPL_UDP_BATCH];
+    uint8_t *buffers;
+    size_t size;
 };
 
 struct spl_udp {
@@ -41,13 +60,7 @@ struct spl_udp {
     struct sock socks[SPL_UDP_SOCKETS];
     unsigned count;
 
-    struct mmsghdr rx[SPL_UDP_BATCH];
-    struct iovec rx_iov[SPL_UDP_BATCH];
-    struct sockaddr_in6 rx_name[SPL_UDP_BATCH];
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-    } rx_control[SPL_UDP_BATCH];
+    struct rx *single, *joined; /* made when the first socket of the kind is opened */
     struct sp_in in[SPL_UDP_BATCH];
 
     struct sock *to; /* the socket that what is gathered leaves from */
@@ -62,48 +75,54 @@ struct spl_udp {
         struct cmsghdr align;
         uint8_t bytes[CONTROL_SIZE];
     } tx_control[SPL_UDP_BATCH];
-
-    uint8_t *buffers;
 };
 
 /* ---- receiving ---- */
 
-/* The address of ours that a packet reached: replies must come from it (RFC 2181 4.1). */
-static void local_of(struct sp_addr *ret, const struct sock *s, struct msghdr *m) {
-    *ret = s->local;
+/* What the kernel says beside a packet: the address of ours that it reached, which replies must come from (RFC 2181 4.1), and the size
+ * of the datagrams that were joined. */
+static void read_control(struct sp_in *in, struct msghdr *m) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
         if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            memcpy(ret->ip, &info.ipi_spec_dst, 4);
+            memcpy(in->dst.ip, &info.ipi_spec_dst, 4);
         } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
             struct in6_pktinfo info;
             memcpy(&info, CMSG_DATA(c), sizeof info);
-            memcpy(ret->ip, &info.ipi6_addr, 16);
-            ret->scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
+            memcpy(in->dst.ip, &info.ipi6_addr, 16);
+            in->dst.scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
+        } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(c), sizeof size);
+            in->segment = size > 0 && (size_t)size < in->len ? (uint16_t)size : 0;
         }
     }
+}
+
+static size_t control_room(const struct sock *s) {
+    return s->any || (s->flags & SPL_UDP_JOINED) != 0 ? RX_CONTROL_SIZE : 0;
 }
 
 static size_t describe(struct spl_udp *u, const struct sock *s, unsigned n) {
     size_t k = 0;
     for (unsigned i = 0; i < n; i++) {
-        struct msghdr *m = &u->rx[i].msg_hdr;
+        struct msghdr *m = &s->rx->msgs[i].msg_hdr;
         struct sp_in *in = &u->in[k];
         if ((m->msg_flags & MSG_TRUNC) != 0) {
             u->counts.dropped_long++;
         } else {
-            in->data = u->rx_iov[i].iov_base;
-            in->len = u->rx[i].msg_len;
-            spl_addr_from(&in->src, (const struct sockaddr *)&u->rx_name[i]);
-            if (s->any)
-                local_of(&in->dst, s, m);
-            else
-                in->dst = s->local;
+            in->data = s->rx->iov[i].iov_base;
+            in->len = s->rx->msgs[i].msg_len;
+            in->segment = 0;
+            spl_addr_from(&in->src, (const struct sockaddr *)&s->rx->name[i]);
+            in->dst = s->local;
+            if (m->msg_controllen > 0)
+                read_control(in, m);
             k += in->src.family != 0 && in->src.port != 0;
         }
-        m->msg_namelen = sizeof u->rx_name[i];
-        m->msg_controllen = s->any ? sizeof u->rx_control[i].bytes : 0;
+        m->msg_namelen = sizeof s->rx->name[i];
+        m->msg_controllen = control_room(s);
         m->msg_flags = 0;
     }
     return k;
@@ -118,10 +137,10 @@ static sp_duration cpu_time(void) {
 static void on_read(evutil_socket_t fd, short what, void *ctx) {
     struct sock *s = ctx;
     struct spl_udp *u = s->udp;
-    for (unsigned i = 0; i < SPL_UDP_BATCH; i++)
-        u->rx[i].msg_hdr.msg_controllen = s->any ? sizeof u->rx_control[i].bytes : 0;
+    for (unsigned i = 0; i < s->rx->count; i++)
+        s->rx->msgs[i].msg_hdr.msg_controllen = control_room(s);
     for (unsigned round = 0; round < READS && !u->loop->ended; round++) {
-        int n = recvmmsg(fd, u->rx, SPL_UDP_BATCH, MSG_DONTWAIT, NULL);
+        int n = recvmmsg(fd, s->rx->msgs, s->rx->count, MSG_DONTWAIT, NULL);
         if (n <= 0)
             break;
         u->counts.received += (unsigned)n;
@@ -130,7 +149,7 @@ static void on_read(evutil_socket_t fd, short what, void *ctx) {
         u->counts.dropped_core += k - spl_loop_deliver(u->loop, u->in, k);
         if (spl_pace_count(&u->pace, u->loop->now, (unsigned)n))
             spl_pace_epoch(&u->pace, u->loop->now, cpu_time());
-        if (n < SPL_UDP_BATCH)
+        if ((unsigned)n < s->rx->count)
             break;
     }
     if (u->pace.pausing && !u->loop->ended)
@@ -144,22 +163,32 @@ static void reset(struct spl_udp *u) {
     u->to = NULL;
 }
 
+static void count_failed(struct spl_udp *u, int error, size_t n) {
+    if (error == EMSGSIZE)
+        u->counts.dropped_size += n;
+    else
+        u->counts.dropped_error += n;
+}
+
 /* Sends the datagrams of a merged message one by one: the kernel or the device cannot segment. */
-static void send_apart(struct spl_udp *u, int fd, struct msghdr *m) {
-    struct iovec *iov = m->msg_iov;
+static void send_apart(struct spl_udp *u, int fd, struct msghdr *m, size_t segment) {
+    struct iovec *iov = m->msg_iov, one;
     size_t n = m->msg_iovlen;
     /* The segment size was put behind the source address. */
     m->msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
     if (m->msg_controllen == 0)
         m->msg_control = NULL;
+    m->msg_iov = &one;
     m->msg_iovlen = 1;
-    for (size_t i = 0; i < n; i++) {
-        m->msg_iov = &iov[i];
-        if (sendmsg(fd, m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-            u->counts.sent++;
-        else
-            u->counts.dropped_error++;
-    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t at = 0; at < iov[i].iov_len; at += segment) {
+            size_t left = iov[i].iov_len - at;
+            one = (struct iovec){(uint8_t *)iov[i].iov_base + at, left < segment ? left : segment};
+            if (sendmsg(fd, m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+                u->counts.sent++;
+            else
+                count_failed(u, errno, 1);
+        }
 }
 
 static void add_control(struct msghdr *m, uint8_t *at, int level, int type, const void *data, size_t len) {
@@ -192,12 +221,13 @@ static bool give_up(struct spl_udp *u, unsigned at) {
             u->counts.dropped_full += u->tx[i].msg_hdr.msg_iovlen;
         return true;
     }
-    if (u->tx_segment[at] != 0 && m->msg_hdr.msg_iovlen > 1 && (errno == EIO || errno == EINVAL || errno == EMSGSIZE)) {
-        u->to->merge = errno == EMSGSIZE;
-        send_apart(u, u->to->fd, &m->msg_hdr);
+    if (u->tx_segment[at] != 0 && (errno == EIO || errno == EINVAL || errno == EMSGSIZE)) {
+        /* Longer ones may just not fit this device; if short ones fail, it cannot segment. */
+        u->to->merge = errno == EMSGSIZE || u->tx_segment[at] > MERGE_SIZE_ANY;
+        send_apart(u, u->to->fd, &m->msg_hdr, u->tx_segment[at]);
         return false;
     }
-    u->counts.dropped_error += m->msg_hdr.msg_iovlen;
+    count_failed(u, errno, m->msg_hdr.msg_iovlen);
     return false;
 }
 
@@ -248,6 +278,7 @@ static bool joins(const struct spl_udp *u, const struct sock *s, const struct sp
     const struct msghdr *m = &u->tx[u->msgs - 1].msg_hdr;
     size_t segment = u->tx_segment[u->msgs - 1];
     return segment != 0 && out->len <= segment && out->len != 0 && m->msg_iovlen < MERGE_COUNT_MAX &&
+           (m->msg_iovlen + 1) * segment <= MERGE_BYTES_MAX &&
            m->msg_iov[m->msg_iovlen - 1].iov_len == segment && memcmp(&u->tx_dst, &out->dst, sizeof out->dst) == 0 &&
            memcmp(&u->tx_src, &out->src, sizeof out->src) == 0;
 }
@@ -312,18 +343,59 @@ static void set_options(struct sock *s) {
         set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &(int){SOCKET_BUFFER}, sizeof(int)) != 0)
         set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
-    /* Neither DF nor trust in path MTU messages that anybody can forge: replies are kept small enough instead. */
+    /* No trust in path MTU messages, which anybody can forge. Without `whole` no DF either: replies are kept small enough instead. */
+    bool whole = (s->flags & SPL_UDP_WHOLE) != 0;
     if (s->local.family == 4) {
-        set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+        set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT);
         if (s->any)
             set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
     } else {
-        set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+        set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_OMIT);
         if (s->any)
             set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     }
     /* Known to the kernel: it segments (Linux 4.18). */
     s->merge = setsockopt(fd, SOL_UDP, UDP_SEGMENT, &zero, sizeof zero) == 0;
+    if ((s->flags & SPL_UDP_JOINED) != 0)
+        set_option(fd, SOL_UDP, UDP_GRO, 1); /* Linux 5.0; else they come singly */
+}
+
+static struct rx *rx_new(unsigned count, size_t size) {
+    struct rx *rx = calloc(1, sizeof *rx);
+    if (rx == NULL)
+        return NULL;
+    /* A line more than the size, so that the first lines of all buffers do not fall into one set of the cache. */
+    size_t stride = size + LINE;
+    rx->count = count;
+    rx->size = count * stride;
+    rx->buffers = mmap(NULL, rx->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (rx->buffers == MAP_FAILED) {
+        free(rx);
+        return NULL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        rx->iov[i] = (struct iovec){rx->buffers + i * stride, size};
+        rx->msgs[i].msg_hdr = (struct msghdr){.msg_name = &rx->name[i],
+                                              .msg_namelen = sizeof rx->name[i],
+                                              .msg_iov = &rx->iov[i],
+                                              .msg_iovlen = 1,
+                                              .msg_control = rx->control[i].bytes};
+    }
+    return rx;
+}
+
+static void rx_free(struct rx *rx) {
+    if (rx != NULL)
+        munmap(rx->buffers, rx->size);
+    free(rx);
+}
+
+static struct rx *rx_for(struct spl_udp *u, unsigned flags) {
+    bool joined = (flags & SPL_UDP_JOINED) != 0;
+    struct rx **rx = joined ? &u->joined : &u->single;
+    if (*rx == NULL)
+        *rx = joined ? rx_new(SPL_UDP_JOINED_BATCH, JOINED_SIZE) : rx_new(SPL_UDP_BATCH, SPL_UDP_SIZE);
+    return *rx;
 }
 
 static struct spl_udp *room_of(struct spl_loop *loop) {
@@ -332,21 +404,10 @@ static struct spl_udp *room_of(struct spl_loop *loop) {
     struct spl_udp *u = calloc(1, sizeof *u);
     if (u == NULL)
         return NULL;
-    u->buffers = malloc((size_t)SPL_UDP_BATCH * STRIDE);
-    if (u->buffers == NULL) {
-        free(u);
-        return NULL;
-    }
     u->loop = loop;
     /* Pauses between batches end when they should; the default is up to 50 us later. */
     (void)!prctl(PR_SET_TIMERSLACK, 1000UL);
     for (unsigned i = 0; i < SPL_UDP_BATCH; i++) {
-        u->rx_iov[i] = (struct iovec){u->buffers + (size_t)i * STRIDE, SPL_UDP_SIZE};
-        u->rx[i].msg_hdr = (struct msghdr){.msg_name = &u->rx_name[i],
-                                           .msg_namelen = sizeof u->rx_name[i],
-                                           .msg_iov = &u->rx_iov[i],
-                                           .msg_iovlen = 1,
-                                           .msg_control = u->rx_control[i].bytes};
         u->tx[i].msg_hdr.msg_name = &u->tx_name[i];
         u->in[i].kind = SP_IN_DATAGRAM;
     }
@@ -354,7 +415,7 @@ static struct spl_udp *room_of(struct spl_loop *loop) {
     return u;
 }
 
-sp_err spl_udp_open(struct spl_loop *loop, const struct sp_addr *bind_to, struct sp_addr *ret_bound,
+sp_err spl_udp_open(struct spl_loop *loop, const struct sp_addr *bind_to, unsigned flags, struct sp_addr *ret_bound,
                     struct spl_error *err) {
     char text[SPL_ADDR_TEXT];
     spl_addr_text(bind_to, text);
@@ -362,6 +423,9 @@ sp_err spl_udp_open(struct spl_loop *loop, const struct sp_addr *bind_to, struct
     if (u == NULL || u->count == SPL_UDP_SOCKETS)
         return spl_error_set(err, SP_ERR_FULL, "cannot listen on %s: too many addresses (at most %d)", text,
                              SPL_UDP_SOCKETS);
+    struct rx *rx = rx_for(u, flags);
+    if (rx == NULL)
+        return spl_error_set(err, SP_ERR_FULL, "no memory to receive on %s", text);
     struct sockaddr_storage ss;
     socklen_t len = spl_addr_to(bind_to, &ss);
     struct sock *s = &u->socks[u->count];
@@ -375,7 +439,7 @@ sp_err spl_udp_open(struct spl_loop *loop, const struct sp_addr *bind_to, struct
         close(fd);
         return e;
     }
-    *s = (struct sock){.udp = u, .fd = fd, .any = spl_addr_is_any(bind_to)};
+    *s = (struct sock){.udp = u, .fd = fd, .flags = flags, .rx = rx, .any = spl_addr_is_any(bind_to)};
     spl_addr_from(&s->local, (struct sockaddr *)&ss);
     set_options(s);
     event_assign(&s->ev, loop->base, fd, EV_READ | EV_PERSIST, on_read, s);
@@ -393,7 +457,8 @@ void spl_udp_free(struct spl_udp *u) {
         event_del(&u->socks[i].ev);
         close(u->socks[i].fd);
     }
-    free(u->buffers);
+    rx_free(u->single);
+    rx_free(u->joined);
     free(u);
 }
 

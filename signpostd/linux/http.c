@@ -61,7 +61,7 @@ void spl_http_replied(struct spl_daemon *d, const uint8_t *data, size_t len) {
     host_counter(out, "host_dropped_too_long_total", u->dropped_long);
     host_counter(out, "host_dropped_not_taken_total", u->dropped_core);
     host_counter(out, "host_dropped_send_buffer_full_total", u->dropped_full);
-    host_counter(out, "host_dropped_send_error_total", u->dropped_error);
+    host_counter(out, "host_dropped_send_error_total", u->dropped_error + u->dropped_size);
     host_counter(out, "host_streams_accepted_total", t->accepted);
     host_counter(out, "host_streams_refused_total", t->refused_full);
     free(text);

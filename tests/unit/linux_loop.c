@@ -234,16 +234,16 @@ static int start(void **state) {
     w->e.deadline = SP_NEVER;
     assert_int_equal(spl_dir_open(&w->dirfd, w->dir, &err), SP_OK);
     assert_int_equal(spl_loop_new(&w->loop, &core, &err), SP_OK);
-    assert_int_equal(spl_udp_open(w->loop, &(struct sp_addr){.family = 4}, &w->any4, &err), SP_OK);
-    assert_int_equal(spl_udp_open(w->loop, &(struct sp_addr){.family = 6}, &w->any6, &err), SP_OK);
+    assert_int_equal(spl_udp_open(w->loop, &(struct sp_addr){.family = 4}, 0, &w->any4, &err), SP_OK);
+    assert_int_equal(spl_udp_open(w->loop, &(struct sp_addr){.family = 6}, 0, &w->any6, &err), SP_OK);
     struct sp_addr to = addr("127.0.0.1");
-    assert_int_equal(spl_udp_open(w->loop, &to, &w->one4, &err), SP_OK);
+    assert_int_equal(spl_udp_open(w->loop, &to, 0, &w->one4, &err), SP_OK);
     assert_int_equal(spl_tcp_listen(w->loop, &to, 4, &w->tcp, &err), SP_OK);
     assert_int_equal(spl_disk_open(w->loop, w->dirfd, "disk", 256, &blocks, &blank, &err), SP_OK);
     assert_int_equal(blocks, 256);
     assert_true(blank);
     assert_int_equal(spl_control_listen(w->loop, w->dirfd, "control.sock", 2 << 20, NULL, NULL, &err), SP_OK);
-    assert_int_equal(spl_udp_open(w->loop, &w->one4, NULL, &err), SP_ERR_EXIST);
+    assert_int_equal(spl_udp_open(w->loop, &w->one4, 0, NULL, &err), SP_ERR_EXIST);
     *state = w;
     return pthread_create(&w->thread, NULL, run, w);
 }
