@@ -12,7 +12,7 @@
 
 #define SP_RELAY_HEAD 8
 
-/* Whether these bytes are shaped as a frame; its index and payload. */
+/* Whether these bytes are shaped as a frame: head, index, and at least WireGuard's shortest message (32 bytes). */
 bool sp_relay_is(const uint8_t *data, size_t len);
 static inline uint32_t sp_relay_index(const uint8_t *frame) {
     return sp_get_u32(frame + 4);
@@ -26,9 +26,10 @@ struct sp_relay_config {
     struct sp_mem *mem;
     struct sp_rng *rng;
     uint8_t hash_key[16];
-    uint32_t channels;           /* limit, both ends of all */
+    uint32_t sessions;           /* limit; 0: as many as channels */
+    uint32_t channels;           /* limit */
     uint32_t channels_per_session;
-    uint64_t bytes_per_s;        /* of one session's sending, in all its channels; 0: no limit */
+    uint64_t bytes_per_s;        /* of one session's sending, in all its channels; a second's worth at once; 0: no limit */
     uint64_t bytes_per_s_total;  /* 0: no limit */
     sp_duration idle;            /* a channel without a frame for so long is closed */
 };
@@ -48,7 +49,7 @@ SP_CHECK sp_err sp_relay_session(struct sp_relay *r, uint64_t session, const str
 void sp_relay_session_end(struct sp_relay *r, uint64_t session); /* its channels close */
 
 /* A channel between two sessions, or the one that is there already. The asker's end has consented. ret_a, ret_b: the indices that
- * each end sends with and receives. ERR_FULL (table, or per session), ERR_NOENT (a session is not there). */
+ * each end sends with and receives. ERR_FULL (table, or per session), ERR_NOENT (a session is not there), ERR_DENIED (with itself). */
 SP_CHECK sp_err sp_relay_open(struct sp_relay *r, uint64_t asker, uint64_t other, sp_instant now, uint32_t *ret_a, uint32_t *ret_b);
 SP_CHECK sp_err sp_relay_consent(struct sp_relay *r, uint64_t session, uint32_t index); /* ERR_NOENT, ERR_DENIED (not its end) */
 void sp_relay_close(struct sp_relay *r, uint64_t session, uint32_t index);
@@ -63,7 +64,9 @@ void sp_relay_expire(struct sp_relay *r, sp_instant now);
 sp_instant sp_relay_deadline(const struct sp_relay *r);
 
 struct sp_relay_counts {
-    uint64_t frames, bytes, opened, closed, expired, dropped_index, dropped_source, dropped_consent, dropped_budget, refused_full;
+    /* closed: for any reason; expired: for being idle; bytes: of what was forwarded. */
+    uint64_t frames, bytes, opened, closed, expired, dropped_index, dropped_source, dropped_consent, dropped_budget,
+        refused_full;
     uint32_t channels, sessions; /* now */
 };
 const struct sp_relay_counts *sp_relay_counts(const struct sp_relay *r);
