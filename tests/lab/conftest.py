@@ -29,6 +29,20 @@ def lab(request):
             print(built.log_tails())
 
 
+tables = {}
+
+
+@pytest.fixture
+def table():
+    """table(HEAD, LINE): lines that are printed under their head at the end of the run."""
+    return lambda head, line: tables.setdefault(head, []).append(line)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for head, lines in tables.items():
+        terminalreporter.write_line("\n".join(["", head, *lines]))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()

@@ -1,0 +1,122 @@
+"""Connections that outlive their paths: what a person's TCP goes through, between two devices behind NATs of their own."""
+import pytest
+
+from daemons import Agent, Signpost
+from matrix import EIM
+
+
+def block(lab, *gateways):
+    """Nothing passes directly between these networks: the relay is what is left."""
+    addresses = ", ".join(g.address4 for g in gateways)
+    lab.internet.disturb(f"ip saddr {{ {addresses} }} ip daddr {{ {addresses} }} drop")
+
+
+def homes(lab, **settings):
+    """Two devices behind NATs, their agents up; the gateways, then the agents."""
+    signpost = Signpost(lab, addresses=2)
+    gateways = [lab.gateway(f"{name}-nat", nat=EIM, **settings) for name in ("alice", "bob")]
+    agents = [Agent(signpost, g.device(name)).settled() for g, name in zip(gateways, ("alice", "bob"))]
+    agents[1].serve()
+    return signpost, gateways, agents
+
+
+def test_a_connection_from_relay_to_direct_and_back_and_to_another_network(lab):
+    _, gateways, (alice, bob) = homes(lab)
+    block(lab, *gateways)
+    flow = alice.start_flow(bob).moves()
+    assert alice.peer(bob)["state"] == "relay"
+    lab.internet.disturb("")
+    alice.await_state(bob, "direct", seconds=60)
+    flow.moves()
+    block(lab, *gateways)
+    alice.await_state(bob, "relay", seconds=60)
+    flow.moves()
+    lab.internet.disturb("")
+    office = lab.gateway("office", nat=EIM)
+    alice.device.unplug()
+    alice.device.plug(office)
+    flow.moves(seconds=60)
+    alice.await_state(bob, "direct", seconds=60)
+    assert office.address4 in bob.await_state(alice, "direct")["endpoint"]
+    assert flow.moves().finish() > 100000
+
+
+def test_the_side_that_listens_moves(lab):
+    _, _, (alice, bob) = homes(lab)
+    flow = alice.start_flow(bob).moves()
+    alice.await_state(bob, "direct")
+    office = lab.gateway("office", nat=EIM)
+    bob.device.unplug()
+    bob.device.plug(office)
+    flow.moves(seconds=60)
+    assert office.address4 in alice.await_state(bob, "direct", seconds=60)["endpoint"]
+    flow.moves().finish()
+
+
+def test_the_signpost_restarts_under_a_relayed_connection(lab):
+    signpost, gateways, (alice, bob) = homes(lab)
+    block(lab, *gateways)
+    flow = alice.start_flow(bob).moves()
+    assert signpost.stop() == 0
+    signpost.start()
+    flow.moves(seconds=90)
+    assert alice.peer(bob)["state"] == "relay"
+    flow.finish()
+
+
+def test_a_direct_connection_does_not_need_the_signpost(lab):
+    signpost, _, (alice, bob) = homes(lab)
+    flow = alice.start_flow(bob).moves()
+    alice.await_state(bob, "direct")
+    signpost.stop()
+    flow.moves(more=600000)
+    assert alice.peer(bob)["state"] == "direct"
+    signpost.start()
+    flow.moves(more=200000).finish()
+
+
+@pytest.mark.parametrize("mtu", [1280, 1124])
+@pytest.mark.parametrize("path", ["relay", "direct"])
+def test_a_megabyte_through_a_small_path_that_says_nothing(lab, mtu, path):
+    """No router says that a packet was too big for it: who does not find out sends into nothing."""
+    signpost, gateways, (alice, bob) = homes(lab, mtu=mtu)
+    silence = "output: icmp type destination-unreachable drop\noutput: icmpv6 type packet-too-big drop"
+    for g in gateways:
+        g.disturb(silence)
+    addresses = ", ".join(g.address4 for g in gateways)
+    lab.internet.disturb(silence + (f"\nip saddr {{ {addresses} }} ip daddr {{ {addresses} }} drop" if path == "relay" else ""))
+    alice.echo("udp", bob)
+    if path == "direct":
+        chat = alice.start_flow(bob, 2000)
+        alice.await_state(bob, "direct", seconds=60)
+        chat.finish()
+    assert alice.echo("bulk", bob, 1 << 20)["whole"]
+    assert alice.peer(bob)["state"] == path
+
+
+def test_udp_blocked(lab):
+    """The relay over TCP carries a connection, and is left when UDP comes back."""
+    signpost = Signpost(lab, addresses=2)
+    nat = lab.gateway("bob-nat", nat=EIM)
+    device = lab.device("alice", v6=False)
+    blocked = f"ip saddr {device.address4} meta l4proto udp drop\nip daddr {device.address4} meta l4proto udp drop"
+    lab.internet.disturb(blocked)
+    alice, bob = Agent(signpost, device), Agent(signpost, nat.device("bob")).settled()
+    assert alice.session()["via"] == "tcp"
+    bob.serve()
+    flow = alice.start_flow(bob).moves()
+    assert alice.peer(bob)["state"] == "relay"
+    assert alice.echo("bulk", bob, 1 << 20)["whole"]
+    flow.finish()
+
+
+def test_a_nat_that_forgets(lab):
+    """Rebinding: the outside port changes under a direct connection."""
+    _, gateways, (alice, bob) = homes(lab)
+    flow = alice.start_flow(bob).moves()
+    before = bob.await_state(alice, "direct")["endpoint"]
+    gateways[0].nat.rebind()
+    flow.moves(seconds=60)
+    alice.await_state(bob, "direct", seconds=60)
+    assert bob.await_state(alice, "direct")["endpoint"] != before
+    flow.moves().finish()
