@@ -54,6 +54,9 @@ static int parse(struct sp_agent_config *config, struct spl_agent_options *optio
         {"register-only", no_argument, NULL, 'r'},
         {"interface", required_argument, NULL, 'i'},
         {"port", required_argument, NULL, 'o'},
+#ifdef SPL_RECORD
+        {"record", required_argument, NULL, 'R'},
+#endif
         {NULL, 0, NULL, 0},
     };
     int c, r = CLI_OK;
@@ -81,6 +84,9 @@ static int parse(struct sp_agent_config *config, struct spl_agent_options *optio
         case 'o':
             r = set_port(options_ret, optarg);
             break;
+        case 'R':
+            options_ret->record = optarg;
+            break;
         default:
             r = cli_usage("up", "see above");
         }
@@ -104,7 +110,7 @@ static int serve(const struct spl_state *state, struct sp_agent_config *config, 
         return cli_fail(&err);
     }
     spl_say("this device is %s", name);
-    e = sp_agent_up(spl_agent_core(agent), spl_now());
+    e = spl_agent_up(agent);
     SP_ASSERT(e == SP_OK);
     struct sp_agent_status s;
     int r = spl_agent_run(agent, &s);

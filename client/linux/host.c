@@ -13,6 +13,7 @@
 #include "proto/linux/addr.h"
 #include "proto/linux/clock.h"
 #include "proto/linux/control.h"
+#include "proto/linux/record.h"
 #include "proto/linux/tcp.h"
 #include "proto/linux/udp.h"
 
@@ -25,6 +26,7 @@ struct spl_agent {
     struct spl_netwatch *watch;
     struct spl_tun *tun; /* NULL: no overlay */
     struct sp_agent *core;
+    struct spl_record *record; /* NULL: none */
     uint32_t saved; /* generation of the memory on disk */
     bool save_failed, talks;
     enum sp_agent_state said;
@@ -181,7 +183,10 @@ static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const st
         return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
     spl_state_memory_read(h->state, &config->memory);
     spl_seed(config->seed, sizeof config->seed);
-    sp_agent_init(h->core, config, spl_now());
+    SP_TRY(spl_record_open(&h->record, o->record, SPL_RECORD_AGENT, sizeof *config, err));
+    sp_instant now = spl_now();
+    spl_record_made(h->record, config, now, spl_wall());
+    sp_agent_init(h->core, config, now);
     struct spl_core core = {.ctx = h,
                             .input = on_input,
                             .expire = on_expire,
@@ -191,6 +196,7 @@ static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const st
                             .turned = on_turned,
                             .given = on_given,
                             .effect = on_effect};
+    spl_record_wrap(h->record, &core);
     SP_TRY(spl_loop_new(&h->loop, &core, err));
     return open_sockets(h, config->overlay.on, o->port, err);
 }
@@ -215,6 +221,7 @@ void spl_agent_free(struct spl_agent *h) {
     spl_netwatch_free(h->watch);
     spl_tun_close(h->tun);
     spl_loop_free(h->loop);
+    spl_record_close(h->record);
     if (h->core != NULL) {
         sp_agent_wipe(h->core);
         (void)munmap(h->core, sp_agent_size());
@@ -224,6 +231,12 @@ void spl_agent_free(struct spl_agent *h) {
 
 struct sp_agent *spl_agent_core(struct spl_agent *h) {
     return h->core;
+}
+
+sp_err spl_agent_up(struct spl_agent *h) {
+    sp_instant now = spl_now();
+    spl_record_called(h->record, SPL_RECORD_UP, now);
+    return sp_agent_up(h->core, now);
 }
 
 static void on_network(void *ctx, const struct sp_addr *addrs, size_t n) {

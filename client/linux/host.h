@@ -15,6 +15,7 @@ struct spl_agent;
 struct spl_agent_options {
     const char *interface; /* of the overlay; NULL: signpost0 */
     uint16_t port;         /* of our UDP sockets; 0: any */
+    const char *record;    /* builds with -Drecord=true: a file to record the core in; NULL: none */
 };
 
 /* An agent over an open state directory, with the memory read from it. config->memory, config->seed and, with the overlay on, its
@@ -25,6 +26,8 @@ SP_CHECK sp_err spl_agent_new(struct spl_agent **ret, const struct spl_state *st
 /* Wipes the core. */
 void spl_agent_free(struct spl_agent *h);
 struct sp_agent *spl_agent_core(struct spl_agent *h);
+/* sp_agent_up; it is recorded. */
+SP_CHECK sp_err spl_agent_up(struct spl_agent *h);
 
 /* For `up`: the network is watched, packets are read, verbs are taken on the control socket, changes of state are said on stderr;
  * privileges that are needed no more are given up. */

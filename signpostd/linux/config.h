@@ -18,6 +18,7 @@ struct spl_config {
     char *user, *group;
     struct sp_addr metrics; /* family 0: off */
     uint64_t log_bytes;
+    const char *record;             /* builds with -Drecord=true: a file to record the core in; NULL: none */
     struct sp_server_config server; /* without grant, seed and disk */
 };
 

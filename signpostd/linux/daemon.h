@@ -14,6 +14,7 @@ struct spl_daemon {
     const struct spl_config *config;
     struct spl_loop *loop;
     struct sp_server *server;
+    struct spl_record *record;   /* NULL: none */
     bool ready;                  /* the core has said so */
     bool have[SPL_CONFIG_ZONES]; /* configured zones that are there */
     unsigned adding;             /* the one being added */

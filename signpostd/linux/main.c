@@ -18,7 +18,7 @@ static const char help[] =
     "\n"
     "Operate it with signpostctl(8).\n";
 
-enum { OPT_DATA = 256, OPT_ZONE, OPT_LISTEN, OPT_CONFIG, OPT_HELP, OPT_VERSION };
+enum { OPT_DATA = 256, OPT_ZONE, OPT_LISTEN, OPT_CONFIG, OPT_HELP, OPT_VERSION, OPT_RECORD };
 
 static const struct option options[] = {
     {"data", required_argument, NULL, OPT_DATA},
@@ -27,6 +27,9 @@ static const struct option options[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
+#ifdef SPL_RECORD
+    {"record", required_argument, NULL, OPT_RECORD},
+#endif
     {NULL, 0, NULL, 0},
 };
 
@@ -63,6 +66,8 @@ static int read_arguments(struct spl_config *c, int argc, char **argv) {
                 c->listen_count = 0;
             listens = true;
             e = spl_config_add_listen(c, optarg, &err);
+        } else if (o == OPT_RECORD) {
+            c->record = optarg;
         }
         if (e != SP_OK)
             return usage(err.text);

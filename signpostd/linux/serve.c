@@ -16,6 +16,7 @@
 #include "proto/linux/control.h"
 #include "proto/linux/disk.h"
 #include "proto/linux/file.h"
+#include "proto/linux/record.h"
 #include "proto/linux/tcp.h"
 #include "proto/linux/udp.h"
 #include "signpostd/linux/daemon.h"
@@ -141,7 +142,10 @@ static sp_err start_server(struct spl_daemon *d, int dirfd, struct spl_error *er
         return spl_error_set(err, e, "%s (in %s)", why.text, d->config->data);
     sc.grant = spl_grant();
     spl_seed(sc.seed, sizeof sc.seed);
-    e = sp_server_new(&d->server, &sc, spl_now(), spl_wall());
+    sp_instant now = spl_now();
+    sp_wall wall = spl_wall();
+    spl_record_made(d->record, &sc, now, wall);
+    e = sp_server_new(&d->server, &sc, now, wall);
     explicit_bzero(sc.seed, sizeof sc.seed);
     if (e == SP_ERR_FULL)
         return spl_error_set(err, e,
@@ -167,6 +171,12 @@ static sp_err open_all(struct spl_daemon *d, int *dirfd, struct spl_error *err) 
     return start_server(d, *dirfd, err);
 }
 
+static sp_err open_loop(struct spl_daemon *d, struct spl_core *core, struct spl_error *err) {
+    SP_TRY(spl_record_open(&d->record, d->config->record, SPL_RECORD_SERVER, sizeof(struct sp_server_config), err));
+    spl_record_wrap(d->record, core);
+    return spl_loop_new(&d->loop, core, err);
+}
+
 int spl_serve(const struct spl_config *config) {
     static const struct spl_core calls = {.input = core_input,
                                           .expire = core_expire,
@@ -186,7 +196,7 @@ int spl_serve(const struct spl_config *config) {
         struct spl_core core = calls;
         core.ctx = d;
         d->config = config;
-        if (spl_loop_new(&d->loop, &core, &err) == SP_OK && open_all(d, &dirfd, &err) == SP_OK) {
+        if (open_loop(d, &core, &err) == SP_OK && open_all(d, &dirfd, &err) == SP_OK) {
             err.text[0] = 0;
             status = spl_loop_run(d->loop);
             if (status == 0)
@@ -200,6 +210,7 @@ int spl_serve(const struct spl_config *config) {
         spl_loop_free(d->loop); /* joins the disk's thread, which borrows the core's buffers */
         if (d->server != NULL)
             sp_server_free(d->server);
+        spl_record_close(d->record);
     }
     free(d);
     if (dirfd >= 0)
