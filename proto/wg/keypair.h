@@ -6,8 +6,11 @@
 
 struct sp_wg_keypair;
 
-/* The keypair to send with, held; NULL: none. Release it from any thread. */
+/* The keypair to send with, held; NULL: none. Release it from any thread. While one is held the device looks at its counters once
+ * a second, for its timers. */
 struct sp_wg_keypair *sp_wg_keypair_hold(struct sp_wg_peer *p, sp_instant now);
+/* The keypair that a data message was sealed for, held; NULL: none, or the first message under it has yet to come: sp_wg_input takes that. */
+struct sp_wg_keypair *sp_wg_keypair_find(struct sp_wg *wg, sp_instant now, const uint8_t *data, size_t len);
 void sp_wg_keypair_release(struct sp_wg_keypair *k);
 
 /* Pure but for the keypair's own atomic counter and window. Seal: as sp_wg_seal. ERR_STATE: too many messages, or the peer is gone. */

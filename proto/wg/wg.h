@@ -29,7 +29,7 @@ struct sp_wg_peer;
 struct sp_wg_config {
     struct sp_mem *mem; /* the owner's; peers and keypairs stand in it */
     uint8_t secret[SP_X25519];
-    struct sp_aead aead;
+    struct sp_aead aead; /* seal NULL: libsodium's */
     struct sp_rng *rng; /* the owner's */
     /* Our indices are index_base | random & ~index_mask, as the number that is written little endian: with several devices behind
      * one port the fixed bits tell which it is for. The first byte on the wire (the number's lowest) is always >= 0x80. */
@@ -42,7 +42,8 @@ struct sp_wg_config {
 };
 
 SP_CHECK sp_err sp_wg_new(struct sp_wg **ret, const struct sp_wg_config *config, sp_instant now);
-void sp_wg_free(struct sp_wg *wg); /* wipes all keys; may be NULL */
+/* Wipes all keys; may be NULL. Keypairs that were held must have been released. */
+void sp_wg_free(struct sp_wg *wg);
 const uint8_t *sp_wg_public(const struct sp_wg *wg);
 
 /* ---- peers ---- */
@@ -76,7 +77,7 @@ void sp_wg_peer_stats(const struct sp_wg_peer *p, struct sp_wg_peer_stats *ret);
 enum sp_wg_got_kind {
     SP_WG_DROPPED,   /* counted; nothing to do */
     SP_WG_REPLY,     /* `reply` goes to where this came from: a handshake response (peer set) or a cookie (peer NULL) */
-    SP_WG_UNKNOWN,   /* a sound initiation by a key that is no peer (pub): add it and give the message again, or let it be */
+    SP_WG_UNKNOWN,   /* an initiation by the owner of a key that is no peer (pub): add it and give the message again, or let it be */
     SP_WG_ANSWERED,  /* our handshake succeeded: data may be sent; sp_wg_pull gives the confirmation if there is none */
     SP_WG_DATA,      /* data, len: plaintext in the caller's buffer, padding included */
     SP_WG_KEEPALIVE, /* an empty data message */
@@ -95,7 +96,7 @@ struct sp_wg_got {
 
 /* Takes one message. from: bytes that identify its source (address and port, or a relay channel), at most SP_WG_FROM_MAX, for
  * cookies and rate limits. Plaintext is written to out, which has at least len bytes and may be `data` itself if that is writable.
- * Work: two X25519 and three AEADs at most (an initiation), one AEAD for data; nothing is kept for what does not authenticate. */
+ * Work: four X25519 and three AEADs at most (an initiation), one AEAD for data; nothing is kept for what does not authenticate. */
 void sp_wg_input(struct sp_wg *wg, sp_instant now, sp_wall wall, const uint8_t *from, size_t from_len, const uint8_t *data,
                  size_t len, uint8_t *out, struct sp_wg_got *ret);
 /* Whether these bytes have the shape of a WireGuard message (type, zeros, length). No keys are looked at. */
@@ -118,6 +119,9 @@ bool sp_wg_pull(struct sp_wg *wg, sp_instant now, sp_wall wall, struct sp_wg_pee
 /* An initiation to this peer now, whatever the timers say, counted as sent by them; for a message that carries it as its payload.
  * ERR_AGAIN when one was made in this moment already. */
 SP_CHECK sp_err sp_wg_initiate(struct sp_wg *wg, struct sp_wg_peer *p, sp_instant now, sp_wall wall, uint8_t ret[SP_WG_INITIATION]);
+
+/* The wall second of the newest initiation's timestamp: what a later run takes as its timestamp_floor_s. 0: none was made. */
+uint64_t sp_wg_timestamp_s(const struct sp_wg *wg);
 
 /* ---- time ---- */
 void sp_wg_expire(struct sp_wg *wg, sp_instant now);
