@@ -7,7 +7,7 @@
 #include "proto/nat/stun.h"
 
 #define SP_BEHAVE_SERVERS 8
-#define SP_BEHAVE_TESTS   12
+#define SP_BEHAVE_TESTS   16
 
 struct sp_behave_result {
     bool done;
@@ -19,28 +19,31 @@ struct sp_behave_result {
     sp_duration rtt;              /* least of all answers; 0: none */
 };
 
-/* One test under way; the struct's fields are this room's. */
+/* One test under way; this struct's fields and the next one's are this room's. */
 struct sp_behave_test {
     uint8_t id[12];
     uint8_t what, sent;
-    bool answered, used;
-    sp_instant at, resend_at;
-    struct sp_addr to, mapped;
+    bool answered, refused;
+    sp_instant at, resend_at;     /* sent first; to be sent next */
+    struct sp_addr to, mapped;    /* mapped: seen in the answer; in the tests of filtering, where the answer came from */
 };
 struct sp_behave {
     struct sp_addr servers[SP_BEHAVE_SERVERS];
-    unsigned count;
+    unsigned count, tried;        /* servers; asked until one answers */
     struct sp_addr own[SP_CANDIDATES_MAX];
     unsigned own_count;
-    struct sp_addr other; /* OTHER-ADDRESS of the first server */
+    struct sp_addr primary, other; /* the server that answered first, and its OTHER-ADDRESS */
     struct sp_behave_test tests[SP_BEHAVE_TESTS];
+    unsigned test_count;
     uint8_t phase;
-    bool running;
+    sp_instant end, phase_end;
     struct sp_behave_result result;
 };
 
 /* servers: of one address family, the preferred first; own: the host's addresses with the socket's port (to see that there is no
- * NAT, and for the hairpin test). Takes at most 5 s; requests are repeated after 250 ms, doubled, 4 times. */
+ * NAT). At most 8 and 12 of them count. Takes at most 5 s, often one; requests are repeated after 250 ms, doubled, 4 times at most.
+ * Whom the socket has talked to before, but for the first server, is let in: the verdict on filtering is worth most on a socket that is
+ * fresh. The result's `udp`, `mapped[0]` and `rtt` are there as soon as known, the rest when `done`. */
 void sp_behave_start(struct sp_behave *b, const struct sp_addr *servers, unsigned n, const struct sp_addr *own, unsigned n_own,
                      struct sp_rng *rng, sp_instant now);
 /* A STUN message came to the socket. True: it was of this run. */

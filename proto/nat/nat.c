@@ -45,7 +45,7 @@ static bool nat64(const struct sp_addr *a, struct sp_addr *ret_inner) {
     static const struct prefix well_known = {6, 96, {0, 0x64, 0xff, 0x9b}};
     if (!is_in(a, &well_known, 1))
         return false;
-    *ret_inner = (struct sp_addr){.family = 4, .port = a->port};
+    *ret_inner = (struct sp_addr){.family = 4, .port = a->port, .scope = a->scope};
     memcpy(ret_inner->ip, a->ip + 12, 4);
     return true;
 }
