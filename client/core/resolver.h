@@ -14,8 +14,9 @@
 #define SP_RESOLVER_UDP_MAX 1232
 
 struct sp_resolver_config {
-    struct sp_name zone, self;
+    struct sp_name zone, self; /* lower case */
     uint8_t root_hash[SP_ROOT_HASH];
+    uint8_t self_addr[16]; /* our own overlay address; zeros: that of the directory */
     bool forward; /* other names go upstream; else they are REFUSED */
     bool search;  /* a single label is taken for a name of the zone, if it is one */
 };
@@ -37,7 +38,9 @@ struct sp_resolver_ask {
 /* The resolver's own address on the TUN device: the overlay prefix and ::53. */
 void sp_resolver_addr(const uint8_t root_hash[SP_ROOT_HASH], uint8_t ret[16]);
 
-/* Decides about one query of at most 4096 bytes. */
+/* Decides about one query of at most 4096 bytes; cap at least 512. Replies stay within what the client takes (its EDNS size, 512
+ * without) and SP_RESOLVER_UDP_MAX. ret is filled for LOOK_UP, ASK, FORWARD, and RESOLVED (device alone). The name to LOOK_UP is not
+ * always the query's: a short one has got the zone. */
 enum sp_resolver_verdict sp_resolver_query(const struct sp_resolver_config *c, const struct sp_directory *d, const uint8_t *query,
                                            size_t len, sp_instant now, uint8_t *out, size_t cap, size_t *ret_len,
                                            struct sp_resolver_ask *ret);
@@ -48,8 +51,8 @@ size_t sp_resolver_answer(const struct sp_resolver_config *c, const struct sp_di
 /* After ASK: the signpost's reply (NULL: none came) as a reply to this query, for its client: id, question, no AD. */
 size_t sp_resolver_relay(const struct sp_resolver_config *c, const uint8_t *query, size_t len, const uint8_t *reply, size_t reply_len,
                          uint8_t *out, size_t cap);
-/* After FORWARD: checks that the reply is one to this query, drops addresses within overlay prefixes (fd.. of ours) and loopback ones
- * for names that are not `localhost` (rebinding); reply NULL: SERVFAIL. */
+/* After FORWARD: checks that the reply is one to this query, drops what would lead a program astray (rebinding): addresses within our
+ * overlay prefix, loopback ones (SVCB hints too), and whatever has a name of our zone; reply NULL: SERVFAIL. */
 size_t sp_resolver_upstream(const struct sp_resolver_config *c, const uint8_t *query, size_t len, const uint8_t *reply, size_t reply_len,
                             uint8_t *out, size_t cap);
 
