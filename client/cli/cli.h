@@ -22,6 +22,8 @@ int cli_up(const struct cli *cli, int argc, char **argv);
 int cli_down(const struct cli *cli, int argc, char **argv);
 int cli_leave(const struct cli *cli, int argc, char **argv);
 int cli_status(const struct cli *cli, int argc, char **argv);
+int cli_ping(const struct cli *cli, int argc, char **argv);
+int cli_netcheck(const struct cli *cli, int argc, char **argv);
 int cli_resolve(const struct cli *cli, int argc, char **argv);
 
 /* "signpost-agent VERB: ..." and a hint at help, on stderr; CLI_USAGE. */
@@ -34,9 +36,10 @@ int cli_only_json(int argc, char **argv, bool *ret_json);
 /* Opens the state of a device that has joined; the identity too unless NULL. */
 SP_CHECK sp_err cli_state(const struct cli *cli, struct spl_state *state, struct sp_agent_identity *id,
                           struct spl_error *err);
-/* A verb to the running agent. ERR_NOENT: none runs. The reply's items are left in *rd, over *ret_reply: free it. */
-SP_CHECK sp_err cli_call(const struct spl_state *state, enum sp_agent_verb verb, uint8_t **ret_reply, struct sp_rd *rd,
-                         enum sp_op_status *ret_status, struct spl_error *err);
+/* A verb with n arguments (as text) to the running agent. ERR_NOENT: none runs. The reply's items are left in *rd, over *ret_reply:
+ * free it. */
+SP_CHECK sp_err cli_call(const struct spl_state *state, enum sp_agent_verb verb, const char *const *args, size_t n,
+                         uint8_t **ret_reply, struct sp_rd *rd, enum sp_op_status *ret_status, struct spl_error *err);
 /* Turns a failed reply into an error. */
 sp_err cli_reply_error(struct sp_rd *rd, struct spl_error *err);
 /* Why a one-shot that ended in this status did not do what it should; what: "could not join". CLI_FAILED. */

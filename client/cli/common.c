@@ -10,6 +10,9 @@
 #include "proto/linux/addr.h"
 #include "proto/linux/control.h"
 
+#define REQUEST_MAX 2048
+#define REPLY_MAX   ((size_t)4 << 20)
+
 int cli_usage(const char *verb, const char *format, ...) {
     va_list ap;
     fprintf(stderr, "signpost-agent%s%s: ", verb != NULL ? " " : "", verb != NULL ? verb : "");
@@ -51,13 +54,17 @@ sp_err cli_state(const struct cli *cli, struct spl_state *state, struct sp_agent
     return e;
 }
 
-sp_err cli_call(const struct spl_state *state, enum sp_agent_verb verb, uint8_t **ret_reply, struct sp_rd *rd,
-                enum sp_op_status *ret_status, struct spl_error *err) {
-    uint8_t request[16];
+sp_err cli_call(const struct spl_state *state, enum sp_agent_verb verb, const char *const *args, size_t n, uint8_t **ret_reply,
+                struct sp_rd *rd, enum sp_op_status *ret_status, struct spl_error *err) {
+    uint8_t request[REQUEST_MAX];
     struct sp_wr wr = sp_wr_init(request, sizeof request);
     sp_op_request_begin(&wr, (enum sp_op_verb)verb);
+    for (size_t i = 0; i < n; i++)
+        sp_op_arg_text(&wr, args[i]);
+    if (wr.err != SP_OK)
+        return spl_error_set(err, SP_ERR_RANGE, "the argument is too long");
     size_t len;
-    SP_TRY(spl_control_call(state->path, SPL_AGENT_SOCKET, request, sp_wr_len(&wr), 1 << 16, ret_reply, &len, err));
+    SP_TRY(spl_control_call(state->path, SPL_AGENT_SOCKET, request, sp_wr_len(&wr), REPLY_MAX, ret_reply, &len, err));
     *rd = sp_rd_init(*ret_reply, len);
     sp_err e = sp_op_reply_read(rd, ret_status);
     if (e == SP_OK)

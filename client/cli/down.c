@@ -35,7 +35,7 @@ static sp_err ask_running(const struct spl_state *state, enum sp_agent_verb verb
     uint8_t *reply;
     struct sp_rd rd;
     enum sp_op_status status;
-    SP_TRY(cli_call(state, verb, &reply, &rd, &status, err));
+    SP_TRY(cli_call(state, verb, NULL, 0, &reply, &rd, &status, err));
     sp_err e = SP_OK;
     if (status != SP_OP_OK)
         e = cli_reply_error(&rd, err);

@@ -6,27 +6,41 @@
 #include "client/cli/cli.h"
 #include "proto/crypto/crypto.h"
 
-static const char help[] = "usage: signpost-agent [--state DIR] VERB [OPTION]...\n"
-                           "\n"
-                           "Gives this device one name that always points to it.\n"
-                           "\n"
-                           "  join                 join a zone; the invite token is read from standard input\n"
-                           "  up                   keep the name registered, in the foreground\n"
-                           "    --publish ADDR     publish this address too (may be repeated)\n"
-                           "    --publish-private  publish private addresses of this device as well\n"
-                           "    --no-publish       publish none of this device's addresses by itself\n"
-                           "    --lease SECONDS    ask for a lease of so long (30 to 86400; default 3600)\n"
-                           "  down                 stop `up` and withdraw the published addresses\n"
-                           "  leave [--force]      remove this device from its zone and forget its key\n"
-                           "                       (--force: forget it even if the signpost cannot be told)\n"
-                           "  status               what the agent is doing\n"
-                           "  resolve NAME         ask for a name's addresses\n"
-                           "    --server ADDR[:PORT]\n"
-                           "  version, help\n"
-                           "\n"
-                           "join, down, leave, status, resolve and version take --json.\n"
-                           "State is kept in /var/lib/signpost-agent (root) or $XDG_STATE_HOME/signpost-agent.\n"
-                           "Exit status: 0 done, 1 failed or not running, 2 wrong usage.\n";
+static const char help[] =
+    "usage: signpost-agent [--state DIR] VERB [OPTION]...\n"
+    "\n"
+    "Gives this device one name that always points to it, and a way to the zone's other devices.\n"
+    "\n"
+    "  join                  join a zone; the invite token is read from standard input\n"
+    "  up                    keep the name registered and the overlay up, in the foreground\n"
+    "    --register-only     no overlay: needs neither root nor CAP_NET_ADMIN\n"
+    "    --interface NAME    of the overlay's network device (default signpost0)\n"
+    "    --port PORT         use this UDP port (default: any)\n"
+    "    --no-relay          only direct paths\n"
+    "    --no-direct         only the relay; this device's addresses are not shown to others\n"
+    "    --candidate ADDR:PORT  others may reach this device there too (may be repeated)\n"
+    "    --stun ADDR[:PORT]  a STUN server to learn the network's behaviour from (may be repeated)\n"
+    "    --no-udp            reach the signpost over TCP alone (for debugging)\n"
+    "    --publish ADDR      publish this address too (may be repeated)\n"
+    "    --publish-private   publish private addresses of this device as well\n"
+    "    --no-publish        publish none of this device's addresses by itself\n"
+    "    --lease SECONDS     ask for a lease of so long (30 to 86400; default 3600)\n"
+    "  down                  stop `up` and withdraw the published addresses\n"
+    "  leave [--force]       remove this device from its zone and forget its key\n"
+    "                        (--force: forget it even if the signpost cannot be told)\n"
+    "  status                the peers and their paths, the session, the network\n"
+    "  ping NAME             reach a device, until the path is direct or 10 pings are done\n"
+    "    -c N                at most so many pings\n"
+    "    --no-until-direct   all of them\n"
+    "    --timeout SECONDS   to wait for each (1 to 60; default 5)\n"
+    "  netcheck              look at the network: what gets through, and how a NAT behaves\n"
+    "  resolve NAME          ask for a name's addresses\n"
+    "    --server ADDR[:PORT]\n"
+    "  version, help\n"
+    "\n"
+    "join, down, leave, status, ping, netcheck, resolve and version take --json.\n"
+    "State is kept in /var/lib/signpost-agent (root) or $XDG_STATE_HOME/signpost-agent.\n"
+    "Exit status: 0 done, 1 failed or not running, 2 wrong usage.\n";
 
 static int cli_version(const struct cli *cli, int argc, char **argv) {
     bool json;
@@ -47,7 +61,8 @@ static const struct verb {
     int (*run)(const struct cli *cli, int argc, char **argv);
 } verbs[] = {
     {"join", cli_join},     {"up", cli_up},           {"down", cli_down},       {"leave", cli_leave},
-    {"status", cli_status}, {"resolve", cli_resolve}, {"version", cli_version}, {"help", cli_help},
+    {"status", cli_status}, {"ping", cli_ping},       {"netcheck", cli_netcheck},
+    {"resolve", cli_resolve}, {"version", cli_version}, {"help", cli_help},
 };
 
 int main(int argc, char **argv) {

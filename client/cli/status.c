@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
+#include "client/cli/show.h"
 
 static const char *text(json_t *o, const char *key) {
     const char *s = json_string_value(json_object_get(o, key));
@@ -14,8 +15,12 @@ static long long number(json_t *o, const char *key) {
     return json_integer_value(json_object_get(o, key));
 }
 
-/* For people: one fact a line. */
+/* For people: one peer a line, then one fact a line. */
 static int print_text(json_t *o) {
+    json_t *peers = json_object_get(o, "peers");
+    cli_show_peers(stdout, peers);
+    if (json_array_size(peers) > 0)
+        putchar('\n');
     printf("name:      %s\n", text(o, "name"));
     printf("state:     %s\n", text(o, "state"));
     printf("overlay:   %s\n", text(o, "overlay"));
@@ -30,6 +35,8 @@ static int print_text(json_t *o) {
         printf("lease:     %lld s, registered %lld s ago\n", number(o, "lease_s"), number(o, "registered_ago_s"));
     if (json_object_get(o, "next_in_s") != NULL)
         printf("next:      in %lld s\n", number(o, "next_in_s"));
+    cli_show_session(stdout, json_object_get(o, "session"));
+    cli_show_net(stdout, json_object_get(o, "net"));
     if (json_is_true(json_object_get(o, "clock_adjusted")))
         printf("clock:     differs from the signpost's; its time is used for signatures\n");
     if (text(o, "last_error")[0] != 0)
@@ -63,7 +70,7 @@ int cli_status(const struct cli *cli, int argc, char **argv) {
     uint8_t *reply;
     struct sp_rd rd;
     enum sp_op_status status;
-    sp_err e = cli_call(&state, SP_AGENT_OP_STATUS, &reply, &rd, &status, &err);
+    sp_err e = cli_call(&state, SP_AGENT_OP_STATUS, NULL, 0, &reply, &rd, &status, &err);
     if (e == SP_ERR_NOENT) {
         r = not_running(&id, json);
     } else if (e != SP_OK) {

@@ -3,6 +3,7 @@
 #ifndef SPL_AGENT_HOST_H
 #define SPL_AGENT_HOST_H
 
+#include "client/linux/dns_hook.h"
 #include "client/linux/state.h"
 #include "proto/linux/loop.h"
 
@@ -15,6 +16,7 @@ struct spl_agent;
 struct spl_agent_options {
     const char *interface; /* of the overlay; NULL: signpost0 */
     uint16_t port;         /* of our UDP sockets; 0: any */
+    enum spl_dns_mode dns; /* how local programs come to the resolver */
     const char *record;    /* builds with -Drecord=true: a file to record the core in; NULL: none */
 };
 

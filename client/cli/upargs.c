@@ -1,0 +1,162 @@
+#define _GNU_SOURCE
+#include "client/cli/upargs.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "client/cli/cli.h"
+#include "client/core/presence.h"
+#include "proto/linux/addr.h"
+
+#define LEASE_MAX 86400
+#define STUN_PORT 3478
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+struct up {
+    struct sp_agent_config *config;
+    struct spl_agent_options *options;
+    bool overlay_asked; /* some option is about the overlay alone */
+};
+
+static int add_published(struct up *u, const char *text) {
+    struct sp_agent_config *c = u->config;
+    struct sp_addr addr;
+    if (spl_addr_parse(&addr, text, 0) != SP_OK || addr.port != 0)
+        return cli_usage("up", "--publish %s: not an IP address", text);
+    if (!sp_addr_publishable(&addr))
+        return cli_usage("up", "--publish %s: not an address of one device", text);
+    if (c->publish_count == SP_AGENT_PUBLISH_MAX)
+        return cli_usage("up", "--publish: at most %d addresses", SP_AGENT_PUBLISH_MAX);
+    c->publish[c->publish_count++] = addr;
+    return CLI_OK;
+}
+
+static int add_stun(struct up *u, const char *text) {
+    struct sp_overlay_config *o = &u->config->overlay;
+    struct sp_addr addr;
+    if (spl_addr_parse(&addr, text, STUN_PORT) != SP_OK || addr.port == 0)
+        return cli_usage("up", "--stun %s: not an IP address", text);
+    if (o->stun_count == LENGTH(o->stun))
+        return cli_usage("up", "--stun: at most %zu servers", LENGTH(o->stun));
+    o->stun[o->stun_count++] = addr;
+    return CLI_OK;
+}
+
+static int add_candidate(struct up *u, const char *text) {
+    struct sp_overlay_config *o = &u->config->overlay;
+    struct sp_candidate c = {.kind = SP_CAND_OWNER};
+    if (spl_addr_parse(&c.addr, text, 0) != SP_OK || c.addr.port == 0)
+        return cli_usage("up", "--candidate %s: not an IP address with a port", text);
+    if (!sp_candidate_dialable(&c.addr))
+        return cli_usage("up", "--candidate %s: not an address that others can reach", text);
+    if (o->extra_count == LENGTH(o->extra))
+        return cli_usage("up", "--candidate: at most %zu addresses", LENGTH(o->extra));
+    o->extra[o->extra_count++] = c;
+    return CLI_OK;
+}
+
+static bool number_of(const char *text, unsigned long min, unsigned long max, unsigned long *ret) {
+    char *end;
+    errno = 0;
+    *ret = strtoul(text, &end, 10);
+    return errno == 0 && end != text && *end == 0 && text[0] != '-' && *ret >= min && *ret <= max;
+}
+
+static int set_lease(struct up *u, const char *text) {
+    unsigned long v;
+    if (!number_of(text, SP_AGENT_LEASE_MIN, LEASE_MAX, &v))
+        return cli_usage("up", "--lease %s: not a number of seconds from %d to %d", text, SP_AGENT_LEASE_MIN, LEASE_MAX);
+    u->config->lease_s = (uint32_t)v;
+    return CLI_OK;
+}
+
+static int set_port(struct up *u, const char *text) {
+    unsigned long v;
+    if (!number_of(text, 1, UINT16_MAX, &v))
+        return cli_usage("up", "--port %s: not a port", text);
+    u->options->port = (uint16_t)v;
+    return CLI_OK;
+}
+
+/* Options of the overlay. */
+static int take_overlay(struct up *u, int c) {
+    struct sp_overlay_config *o = &u->config->overlay;
+    u->overlay_asked = true;
+    switch (c) {
+    case 'i':
+        u->options->interface = optarg;
+        return CLI_OK;
+    case 'o':
+        return set_port(u, optarg);
+    case 'R':
+        o->no_relay = true;
+        return CLI_OK;
+    case 'D':
+        o->no_direct = true;
+        return CLI_OK;
+    case 'U':
+        o->no_udp = true;
+        return CLI_OK;
+    case 's':
+        return add_stun(u, optarg);
+    case 'c':
+        return add_candidate(u, optarg);
+    default:
+        return cli_usage("up", "see above");
+    }
+}
+
+static int take(struct up *u, int c) {
+    switch (c) {
+    case 'p':
+        return add_published(u, optarg);
+    case 'n':
+        u->config->publish_auto = false;
+        return CLI_OK;
+    case 'P':
+        u->config->publish_private = true;
+        return CLI_OK;
+    case 'l':
+        return set_lease(u, optarg);
+    case 'r':
+        u->config->overlay.on = false;
+        return CLI_OK;
+    case 'x':
+        u->options->record = optarg;
+        return CLI_OK;
+    default:
+        return take_overlay(u, c);
+    }
+}
+
+int cli_up_args(struct sp_agent_config *config, struct spl_agent_options *options, int argc, char **argv) {
+    static const struct option list[] = {
+        {"publish", required_argument, NULL, 'p'},   {"no-publish", no_argument, NULL, 'n'},
+        {"publish-private", no_argument, NULL, 'P'}, {"lease", required_argument, NULL, 'l'},
+        {"register-only", no_argument, NULL, 'r'},   {"interface", required_argument, NULL, 'i'},
+        {"port", required_argument, NULL, 'o'},      {"no-relay", no_argument, NULL, 'R'},
+        {"no-direct", no_argument, NULL, 'D'},       {"no-udp", no_argument, NULL, 'U'},
+        {"stun", required_argument, NULL, 's'},
+        {"candidate", required_argument, NULL, 'c'},
+#ifdef SPL_RECORD
+        {"record", required_argument, NULL, 'x'},
+#endif
+        {NULL, 0, NULL, 0},
+    };
+    struct up u = {config, options, false};
+    int c, r = CLI_OK;
+    config->publish_auto = config->overlay.on = true;
+    while (r == CLI_OK && (c = getopt_long(argc, argv, "", list, NULL)) != -1)
+        r = take(&u, c);
+    if (r != CLI_OK)
+        return r;
+    if (!config->publish_auto && config->publish_private)
+        return cli_usage("up", "--no-publish and --publish-private contradict each other");
+    if (!config->overlay.on && u.overlay_asked)
+        return cli_usage("up", "--register-only has no overlay, which other options are about");
+    if (config->overlay.no_relay && config->overlay.no_direct)
+        return cli_usage("up", "--no-relay and --no-direct leave no path");
+    return optind != argc ? cli_usage("up", "takes no argument") : CLI_OK;
+}
