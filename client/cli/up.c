@@ -3,7 +3,6 @@
 
 #include "client/cli/cli.h"
 #include "client/cli/upargs.h"
-#include "proto/linux/clock.h"
 
 static int serve(const struct spl_state *state, struct sp_agent_config *config, const struct spl_agent_options *options) {
     struct spl_agent *agent;
