@@ -82,7 +82,7 @@ def capture(device, seconds):
             packet = s.recv(65536)
         except socket.timeout:
             break
-        if packet[0] == 0x45 and packet[9] == 17:
+        if packet[0] == 0x45 and packet[9] == 17 and len(packet) <= 1500:  # no joined ones: they could not be sent again
             sport, dport, length = struct.unpack(">3H", packet[20:26])
             print(json.dumps([socket.inet_ntoa(packet[12:16]), sport, socket.inet_ntoa(packet[16:20]), dport, packet[28:20 + length].hex()]))
 
