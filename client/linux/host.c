@@ -10,6 +10,7 @@
 #include "client/linux/netwatch.h"
 #include "client/linux/privilege.h"
 #include "client/linux/tun.h"
+#include "proto/crypto/aead_openssl.h"
 #include "proto/linux/addr.h"
 #include "proto/linux/clock.h"
 #include "proto/linux/control.h"
@@ -25,6 +26,7 @@ struct spl_agent {
     struct spl_loop *loop;
     struct spl_netwatch *watch;
     struct spl_tun *tun; /* NULL: no overlay */
+    struct sp_aead aead; /* OpenSSL's engine; seal NULL: libsodium's is used */
     struct sp_agent *core;
     struct spl_record *record; /* NULL: none */
     uint32_t saved; /* generation of the memory on disk */
@@ -167,6 +169,10 @@ static sp_err open_tun(struct spl_agent *h, struct sp_agent_config *config, cons
     sp_wipe(&key, sizeof key);
     SP_TRY(spl_tun_open(&h->tun, &c, err));
     config->overlay.grant = spl_grant_small();
+    if (sp_aead_openssl_new(&h->aead) == SP_OK)
+        config->overlay.aead = h->aead;
+    else
+        h->aead = (struct sp_aead){0};
     config->overlay.mtu = c.mtu != 0 ? c.mtu : SPL_TUN_MTU;
     config->overlay.tun_udp = spl_tun_udp(h->tun);
     return SP_OK;
@@ -226,6 +232,8 @@ void spl_agent_free(struct spl_agent *h) {
         sp_agent_wipe(h->core);
         (void)munmap(h->core, sp_agent_size());
     }
+    if (h->aead.seal != NULL)
+        sp_aead_openssl_free(&h->aead);
     free(h);
 }
 
@@ -248,6 +256,8 @@ sp_err spl_agent_serve(struct spl_agent *h, struct spl_error *err) {
     h->talks = true;
     SP_TRY(spl_control_listen(h->loop, h->state->dirfd, SPL_AGENT_SOCKET, REQUEST_MAX, NULL, NULL, err));
     if (h->tun != NULL) {
+        spl_say("the overlay is on %s, with %s's ChaCha20-Poly1305", spl_tun_name(h->tun),
+                h->aead.seal != NULL ? "OpenSSL" : "libsodium");
         SP_TRY(spl_tun_start(h->tun, h->loop, err));
         SP_TRY(spl_privilege_drop(h->state->dirfd, err));
     }
