@@ -268,6 +268,62 @@ def test_an_agent_that_was_killed(net):
     d.up()
 
 
+def device_of(d, name="signpost0"):
+    """The overlay's network device as the kernel tells it: link, global and other addresses, routes; None without one."""
+    links = json.loads(subprocess.run(["ip", "-n", d.space, "-j", "addr", "show"], check=True, capture_output=True, text=True).stdout)
+    routes = json.loads(subprocess.run(["ip", "-n", d.space, "-6", "-j", "route"], check=True, capture_output=True, text=True).stdout)
+    for link in links:
+        if link["ifname"] == name:
+            return link, [(a["local"], a["prefixlen"]) for a in link["addr_info"]], [r["dst"] for r in routes if r.get("dev") == name]
+    return None
+
+
+def test_the_overlay_device_comes_and_goes_with_the_agent(net):
+    d = net.device("tun").joined().up()
+    link, addresses, routes = device_of(d)
+    assert link["mtu"] == 1280 and "UP" in link["flags"]
+    assert addresses == [(d.overlay, 128)]  # no link-local one: there are no neighbours to speak to
+    assert routes == [str(ipaddress.ip_network(f"{d.overlay}/64", strict=False))]
+    assert d.status()["published"] == [d.address]
+    assert "the overlay is on signpost0" in d.log_text()
+    caps = {line.split(":")[0]: int(line.split()[1], 16) for line in open(f"/proc/{d.daemon.pid}/status") if line.startswith("Cap")}
+    assert caps["CapEff"] == caps["CapPrm"] == caps["CapBnd"] == 1 << 12  # CAP_NET_ADMIN
+    d.stop(signal.SIGKILL)
+    await_true(lambda: device_of(d) is None, "the device to go with the killed agent")
+    d.up("--interface", "way")
+    assert device_of(d) is None and device_of(d, "way")[1] == [(d.overlay, 128)]
+    assert d.stop() == 0 and device_of(d, "way") is None
+    d.up("--register-only")
+    assert device_of(d) is None
+    assert d.stop() == 0
+
+
+def test_the_overlay_where_ipv6_is_off(net):
+    d = net.device("off").joined()
+    subprocess.run(["ip", "netns", "exec", d.space, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"], check=True)
+    d.up()
+    assert device_of(d)[1] == [(d.overlay, 128)]
+    value = "net.ipv6.conf.eth0.disable_ipv6"
+    assert subprocess.run(["ip", "netns", "exec", d.space, "sysctl", "-n", value], capture_output=True, text=True).stdout == "1\n"
+
+
+def test_overlays_that_cannot_be(net):
+    d = net.device("cannot").joined()
+    p = d.agent("up", "--interface", "eth0")
+    assert p.returncode == 1 and "eth0 already" in p.stderr and "--interface" in p.stderr
+    p = d.agent("up", "--interface", "far-too-long-a-name")
+    assert p.returncode == 1 and "not a name" in p.stderr
+    p = subprocess.run(["ip", "netns", "exec", d.space, "setpriv", "--bounding-set", "-net_admin", str(AGENT), "--state", str(d.state), "up"],
+                       capture_output=True, text=True, timeout=20)
+    assert p.returncode == 1 and "CAP_NET_ADMIN" in p.stderr and "--register-only" in p.stderr
+    other = net.work / "second"
+    assert d.join(net.invite("second." + ZONE), other).returncode == 0
+    d.up()
+    p = d.agent("up", "--interface", "another", state=other)
+    assert p.returncode == 1 and "another agent of the zone" in p.stderr
+    assert device_of(d, "another") is None
+
+
 def test_leave_removes_the_device(net):
     d = net.device("leave").joined().up()
     p = d.agent("leave")
@@ -327,6 +383,9 @@ def test_rfc9664_presence_expires_identity_stays(net):
 
 
 @pytest.mark.parametrize("args", [[], ["fly"], ["up", "--lease", "1"], ["up", "--publish", "me"], ["up", "x"], ["up", "--no-publish", "--publish-private"],
+                                  ["up", "--no-relay", "--no-direct"], ["up", "--register-only", "--port", "5"], ["up", "--port", "0"],
+                                  ["up", "--candidate", "127.0.0.1:5"], ["up", "--stun", "here"], ["ping"], ["ping", "a", "b"], ["ping", "a", "-c", "0"],
+                                  ["ping", "a", "--timeout", "x"], ["netcheck", "now"],
                                   ["join", "token"], ["status", "--xml"], ["resolve"], ["resolve", "a..b"], ["resolve", "a", "--server", "x"],
                                   ["leave", "now"], ["--state"]])
 def test_usage_errors(args, tmp_path):
