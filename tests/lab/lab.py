@@ -1,7 +1,7 @@
 """Labs: small internets out of network namespaces, on one machine, gone when they end.
 
     lab = Lab()
-    home = lab.gateway("home", nat=dict(mapping="endpoint", filtering="port"))
+    home = lab.gateway("home", nat=dict(mapping="eim", filter="apdf", delay=20))
     laptop, phone = home.device("laptop"), lab.device("phone")
     ...
     lab.end()
@@ -18,6 +18,8 @@ import signal
 import subprocess
 import tempfile
 import time
+
+from natbox import Nat
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 labs = itertools.count()
@@ -191,31 +193,6 @@ class Gateway(Host):
 
     def device(self, name, **settings):
         return self.lab.device(name, at=self, **settings)
-
-
-class Nat:
-    """The kernel's masquerading, as on most home routers: with ports kept and strangers' packets dropped before they are tracked it maps
-    endpoint-independently for one host a port, and filters by address and port."""
-
-    def __init__(self, gateway, mapping="endpoint", filtering="port"):
-        gateway.nft(f"""
-            table ip home {{
-                chain leaving {{
-                    type nat hook postrouting priority srcnat
-                    oif "wan" masquerade {"random" if mapping != "endpoint" else ""}
-                }}
-                chain arriving {{
-                    type filter hook input priority 0
-                    iif "wan" ct state established,related accept
-                    iif "wan" drop
-                }}
-                chain passing {{
-                    type filter hook forward priority 0
-                    iif "wan" ct state established,related accept
-                    iif "wan" drop
-                }}
-            }}
-            """)
 
 
 class Device(Host):
