@@ -185,7 +185,32 @@ static void core_sends_joined(void **state) {
     close(fd);
 }
 
-/* More than the device takes at once: lost and counted, not fragmented. */
+/* The option of the socket that is bound there. */
+static int option_at(const struct sp_addr *bound, int level, int name) {
+    for (int fd = 3; fd < 64; fd++) {
+        struct sockaddr_storage ss;
+        socklen_t len = sizeof ss;
+        struct sp_addr a;
+        int value;
+        if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+            continue;
+        spl_addr_from(&a, (struct sockaddr *)&ss);
+        len = sizeof value;
+        if (a.port == bound->port && getsockopt(fd, level, name, &value, &len) == 0)
+            return value;
+    }
+    return -1;
+}
+
+static void whole_datagrams_have_df(void **state) {
+    struct world *w = *state;
+    struct sp_addr plain = open_udp(w, "127.0.0.1", 0), whole = open_udp(w, "127.0.0.1", SPL_UDP_WHOLE);
+    assert_int_equal(option_at(&plain, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_OMIT);
+    assert_int_equal(option_at(&whole, IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
+    struct sp_addr whole6 = open_udp(w, "::1", SPL_UDP_WHOLE);
+    assert_int_equal(option_at(&whole6, IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);
+}
+
 static void too_long_is_counted(void **state) {
     struct world *w = *state;
     static uint8_t buf[65530];
@@ -281,6 +306,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(joined_datagrams_of_one_address, start, finish),
         cmocka_unit_test_setup_teardown(single_datagrams, start, finish),
         cmocka_unit_test_setup_teardown(core_sends_joined, start, finish),
+        cmocka_unit_test_setup_teardown(whole_datagrams_have_df, start, finish),
         cmocka_unit_test_setup_teardown(too_long_is_counted, start, finish),
         cmocka_unit_test_setup_teardown(connects, start, finish),
         cmocka_unit_test_setup_teardown(nobody_listens, start, finish),
