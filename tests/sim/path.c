@@ -13,7 +13,8 @@ struct scenario {
 };
 
 static const struct scenario SCENARIOS[] = {
-    {"net", path_net},
+    {"net", path_net}, {"matrix", path_matrix}, {"timing", path_timing},
+    {"mtu", path_mtu}, {"chaos", path_chaos},   {"hostile", path_hostile},
 };
 #define COUNT (sizeof SCENARIOS / sizeof SCENARIOS[0])
 

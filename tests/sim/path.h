@@ -9,6 +9,12 @@ struct path_result {
     uint64_t worlds, pairs, direct, relayed, packets;
 };
 
-void path_net(struct sim *s, struct path_result *r); /* the virtual Internet itself */
+void path_net(struct sim *s, struct path_result *r);    /* the virtual Internet itself */
+void path_matrix(struct sim *s, struct path_result *r); /* every pair of places reaches what it can */
+void path_timing(struct sim *s, struct path_result *r); /* how soon paths are there, and there again */
+void path_mtu(struct sim *s, struct path_result *r);    /* narrow paths */
+void path_chaos(struct sim *s, struct path_result *r);  /* all that goes wrong, for a while */
+void path_hostile(struct sim *s,
+                  struct path_result *r); /* strangers who send what they like, and a signpost that lies */
 
 #endif

@@ -10,19 +10,23 @@ sp_wall sim_wall(const struct sim *s) {
 
 static void drain(struct sim_server *v);
 
-static void expire(void *ctx, uint64_t timer) {
+static void expire(void *ctx, uint64_t at) {
     struct sim_server *v = ctx;
-    if (v->core == NULL || timer != v->timer)
+    if (v->core == NULL || at != v->armed)
         return;
-    sp_server_expire(v->core, v->sim->now, sim_wall(v->sim));
+    v->armed = SP_NEVER;
+    if (sp_server_deadline(v->core) <= v->sim->now)
+        sp_server_expire(v->core, v->sim->now, sim_wall(v->sim));
     drain(v);
 }
 
 static void arm(struct sim_server *v) {
     sp_instant at = sp_server_deadline(v->core);
-    v->timer++;
-    if (at != SP_NEVER)
-        sim_after(v->sim, at > v->sim->now ? at - v->sim->now : 0, expire, v, v->timer);
+    if (at >= v->armed)
+        return;
+    at = at > v->sim->now ? at : v->sim->now;
+    v->armed = at;
+    sim_after(v->sim, at - v->sim->now, expire, v, at);
 }
 
 static void send(struct sim_server *v, const struct sp_out *o) {
@@ -32,6 +36,8 @@ static void send(struct sim_server *v, const struct sp_out *o) {
         sim_check(v->sim, o->len <= sizeof v->reply, "a reply of %zu bytes", o->len);
         memcpy(v->reply, o->data, o->len);
         v->reply_len = o->len;
+    } else if (v->net == NULL) {
+        v->send(v->ctx, o);
     } else if (o->kind == SP_OUT_DATAGRAM) {
         sim_net_send(v->net, &o->src, &o->dst, o->data, o->len);
     }
@@ -56,7 +62,7 @@ static void drain(struct sim_server *v) {
     arm(v);
 }
 
-static void input(struct sim_server *v, const struct sp_in *in) {
+void sim_server_input(struct sim_server *v, const struct sp_in *in) {
     size_t taken = 0;
     for (int i = 0; taken == 0; i++) {
         sim_check(v->sim, i < 100, "the server takes no input");
@@ -67,15 +73,16 @@ static void input(struct sim_server *v, const struct sp_in *in) {
 }
 
 static void completed(void *ctx, uint64_t id, sp_err err) {
-    input(ctx, &(struct sp_in){.kind = SP_IN_BLK, .id = id, .err = err});
+    sim_server_input(ctx, &(struct sp_in){.kind = SP_IN_BLK, .id = id, .err = err});
 }
 
 static void deliver(void *ctx, const struct sp_addr *src, const struct sp_addr *dst, const uint8_t *data, size_t len) {
-    input(ctx, &(struct sp_in){.kind = SP_IN_DATAGRAM, .data = data, .len = len, .src = *src, .dst = *dst});
+    sim_server_input(ctx, &(struct sp_in){.kind = SP_IN_DATAGRAM, .data = data, .len = len, .src = *src, .dst = *dst});
 }
 
 void sim_server_init(struct sim_server *v, struct sim *sim, struct sim_net *net, uint64_t blocks) {
-    *v = (struct sim_server){.sim = sim, .net = net, .addr = sim_net_addr(0, 53), .probe = sim_net_addr(255, 1)};
+    *v = (struct sim_server){
+        .sim = sim, .net = net, .addr = sim_net_addr(0, 53), .probe = sim_net_addr(255, 1), .armed = SP_NEVER};
     sim_disk_init(&v->disk, sim, blocks, completed, v);
 }
 
@@ -110,17 +117,22 @@ void sim_server_boot(struct sim_server *v) {
     c.trace = (struct sp_trace){.sink = trace, .ctx = v};
     c.disk_blocks = v->disk.blocks;
     c.disk_format = !v->formatted;
+    if (v->configure != NULL)
+        v->configure(v->ctx, &c);
     v->stopped = false;
     v->fatal = NULL;
+    v->armed = SP_NEVER;
     sp_err err = sp_server_new(&v->core, &c, v->sim->now, sim_wall(v->sim));
     sim_check(v->sim, err == SP_OK, "sp_server_new: %s", sp_err_name(err));
     sim_note(v->sim, "boot", 0, 0);
-    sim_net_attach(v->net, &v->addr, deliver, v);
+    if (v->net != NULL)
+        sim_net_attach(v->net, &v->addr, deliver, v);
     drain(v);
 }
 
 void sim_server_off(struct sim_server *v, bool kill) {
-    sim_net_attach(v->net, &v->addr, NULL, NULL);
+    if (v->net != NULL)
+        sim_net_attach(v->net, &v->addr, NULL, NULL);
     if (kill)
         sim_disk_orphan(&v->disk);
     else
@@ -135,12 +147,13 @@ bool sim_server_ready(const struct sim_server *v) {
 }
 
 void sim_server_control(struct sim_server *v, uint64_t id, const uint8_t *request, size_t len) {
-    input(v, &(struct sp_in){.kind = SP_IN_CONTROL, .id = id, .data = request, .len = len});
+    sim_server_input(v, &(struct sp_in){.kind = SP_IN_CONTROL, .id = id, .data = request, .len = len});
 }
 
 void sim_server_ask(struct sim_server *v, const uint8_t *query, size_t len) {
     v->reply_len = 0;
-    input(v, &(struct sp_in){.kind = SP_IN_DATAGRAM, .data = query, .len = len, .src = v->probe, .dst = v->addr});
+    sim_server_input(
+        v, &(struct sp_in){.kind = SP_IN_DATAGRAM, .data = query, .len = len, .src = v->probe, .dst = v->addr});
 }
 
 void sim_server_stop(struct sim_server *v) {

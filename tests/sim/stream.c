@@ -234,3 +234,7 @@ static void happen(void *ctx, uint64_t what) {
     if (t->accepted && !t->ends[0].open && !t->ends[1].open && t->ends[0].first == NULL && t->ends[1].first == NULL)
         stream_free(t);
 }
+
+struct sim_stream *sim_stream_next(const struct sim_stream *t) {
+    return t->next;
+}

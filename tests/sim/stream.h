@@ -12,5 +12,7 @@ void sim_stream_write(struct sim_host *h, uint64_t id, const uint8_t *data, size
 void sim_stream_close(struct sim_host *h, uint64_t id, bool reset);
 /* The host's machine has stopped: its streams are gone, which their other ends learn when they use them. */
 void sim_streams_forget(struct sim_host *h);
+/* For counting them: the one after; NULL. */
+struct sim_stream *sim_stream_next(const struct sim_stream *t);
 
 #endif
