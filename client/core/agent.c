@@ -3,6 +3,7 @@
 #include "client/core/backoff.h"
 #include "client/core/control.h"
 #include "client/core/message.h"
+#include "client/core/mesh.h"
 #include "client/core/presence.h"
 #include "client/core/registrar.h"
 
@@ -50,7 +51,7 @@ static void init_keys(struct sp_agent *a) {
     sp_overlay_addr(a->id.root_hash, a->key.pub, a->overlay);
 }
 
-void sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_instant now) {
+sp_err sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_instant now) {
     memset(a, 0, sizeof *a);
     a->id = config->id;
     a->memory = config->memory;
@@ -67,9 +68,14 @@ void sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_
     memcpy(a->publish, config->publish, a->publish_count * sizeof *a->publish);
     a->resend_at = a->wake_at = a->settle_at = a->registered_at = SP_NEVER;
     a->last_rcode = a->last_ede = a->unsigned_rcode = a->unsigned_ede = -1;
+    sp_err err = config->overlay.on ? sp_mesh_new(&a->mesh, config, &a->key, &a->rng, now) : SP_OK;
+    if (err != SP_OK)
+        sp_agent_wipe(a);
+    return err;
 }
 
 void sp_agent_wipe(struct sp_agent *a) {
+    sp_mesh_free(a->mesh);
     sp_wipe(a, sizeof *a);
 }
 
@@ -101,6 +107,8 @@ sp_err sp_agent_up(struct sp_agent *a, sp_instant now) {
     if (!at_rest(a))
         return SP_ERR_STATE;
     ask(a, SP_GOAL_UP, now);
+    if (a->mesh != NULL)
+        sp_mesh_start(a->mesh, now);
     return SP_OK;
 }
 
@@ -183,6 +191,8 @@ static void take_links(struct sp_agent *a, sp_instant now, const struct sp_in *i
 
 static sp_err take(struct sp_agent *a, sp_instant now, sp_wall wall, const struct sp_in *in) {
     struct sp_agent_reply reply;
+    if (a->mesh != NULL && in->kind != SP_IN_CONTROL && sp_mesh_input(a->mesh, in) && in->kind != SP_IN_LINK)
+        return SP_OK;
     switch (in->kind) {
     case SP_IN_DATAGRAM:
         if (sp_agent_reply_read(a, wall, in, &reply))
@@ -198,12 +208,36 @@ static sp_err take(struct sp_agent *a, sp_instant now, sp_wall wall, const struc
     }
 }
 
+static void begin_turn(struct sp_agent *a, sp_instant now, sp_wall wall) {
+    sp_agent_control_given(a);
+    if (a->mesh != NULL)
+        sp_mesh_turn(a->mesh, now, wall);
+}
+
+/* The registrar and the overlay learn of each other. */
+static void end_turn(struct sp_agent *a, sp_instant now, sp_wall wall) {
+    struct sp_mesh *mesh = a->mesh;
+    if (mesh == NULL)
+        return;
+    if (a->goal != SP_GOAL_UP)
+        sp_mesh_stop(mesh, now, wall);
+    else if (a->registered_at == now)
+        sp_mesh_registered(mesh, now);
+    sp_mesh_settle(mesh);
+    sp_agent_control_settle(a, now);
+}
+
 sp_err sp_agent_input(struct sp_agent *a, sp_instant now, sp_wall wall, const struct sp_in *in, size_t n,
                       size_t *taken) {
-    sp_agent_control_given(a);
-    for (*taken = 0; *taken < n; ++*taken)
-        SP_TRY(take(a, now, wall, &in[*taken]));
-    return SP_OK;
+    sp_err err = SP_OK;
+    begin_turn(a, now, wall);
+    for (*taken = 0; *taken < n; ++*taken) {
+        err = a->mesh != NULL && !sp_mesh_roomy(a->mesh) ? SP_ERR_FULL : take(a, now, wall, &in[*taken]);
+        if (err != SP_OK)
+            break;
+    }
+    end_turn(a, now, wall);
+    return err;
 }
 
 static bool sends_left(const struct sp_agent *a) {
@@ -211,7 +245,9 @@ static bool sends_left(const struct sp_agent *a) {
 }
 
 void sp_agent_expire(struct sp_agent *a, sp_instant now, sp_wall wall) {
-    sp_agent_control_given(a);
+    begin_turn(a, now, wall);
+    if (a->mesh != NULL)
+        sp_mesh_expire(a->mesh);
     if (a->in_flight && now >= a->resend_at && (!sends_left(a) || a->id.addr_count == 0)) {
         a->last_err = SP_ERR_AGAIN;
         sp_registrar_step(a, SP_ON_SILENCE, now);
@@ -224,10 +260,12 @@ void sp_agent_expire(struct sp_agent *a, sp_instant now, sp_wall wall) {
         a->wake_at = SP_NEVER;
         sp_registrar_step(a, SP_ON_WAKE, now);
     }
+    end_turn(a, now, wall);
 }
 
 sp_instant sp_agent_deadline(const struct sp_agent *a) {
-    return sp_instant_min(sp_instant_min(a->resend_at, a->wake_at), a->settle_at);
+    sp_instant at = sp_instant_min(sp_instant_min(a->resend_at, a->wake_at), a->settle_at);
+    return a->mesh != NULL ? sp_instant_min(at, sp_mesh_deadline(a->mesh)) : at;
 }
 
 /* Every transmission but the first goes to the next of the signpost's addresses. */
@@ -254,10 +292,14 @@ size_t sp_agent_output(struct sp_agent *a, sp_instant now, sp_wall wall, struct 
         made++;
     while (made < n && sp_agent_control_next(a, &out[made]))
         made++;
+    if (made < n && a->mesh != NULL)
+        made += sp_outgoing_output(&a->mesh->out, out + made, n - made);
     return made;
 }
 
 bool sp_agent_event(struct sp_agent *a, struct sp_event *ret) {
+    if (a->mesh != NULL && sp_mesh_event(a->mesh, ret))
+        return true;
     if (!a->stop)
         return false;
     a->stop = false;

@@ -123,11 +123,12 @@ struct sp_agent_status {
     struct sp_agent_counts counts;
 };
 
-/* The agent is one struct of fixed size without pointers to itself; the caller owns the memory and wipes it
- * (sp_agent_wipe). */
+/* The agent is one struct of fixed size; the caller owns the memory and wipes it (sp_agent_wipe), which gives back what the overlay
+ * was granted. */
 struct sp_agent;
 size_t sp_agent_size(void);
-void sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_instant now);
+/* ERR_FULL: no memory for the overlay; ERR_BADKEY: the signpost's key is none. The agent is wiped then. */
+SP_CHECK sp_err sp_agent_init(struct sp_agent *a, const struct sp_agent_config *config, sp_instant now);
 void sp_agent_wipe(struct sp_agent *a);
 
 /* What the owner asks for. join and up start from IDLE, JOINED, DONE, FAILED; down and leave from everything but a join

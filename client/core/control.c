@@ -1,5 +1,7 @@
 #include "client/core/control.h"
 
+#include "client/core/mesh.h"
+#include "client/core/report.h"
 #include "proto/control/operator.h"
 #include "proto/dns/rrtype.h"
 
@@ -84,10 +86,19 @@ static struct sp_control_slot *slot_in(struct sp_agent *a, enum sp_control_slot_
     return NULL;
 }
 
+/* A list of peers may be long. */
+static struct sp_wr reply_writer(struct sp_agent *a, struct sp_control_slot *slot) {
+    if (a->mesh != NULL && slot->big == NULL)
+        slot->big = sp_mem_alloc(&a->mesh->mem, SP_AGENT_REPLY_BIG);
+    return slot->big != NULL ? sp_wr_init(slot->big, SP_AGENT_REPLY_BIG) : sp_wr_init(slot->reply, sizeof slot->reply);
+}
+
 static void fill(struct sp_agent *a, struct sp_control_slot *slot, sp_instant now, enum sp_op_status status) {
-    struct sp_wr wr = sp_wr_init(slot->reply, sizeof slot->reply);
+    struct sp_wr wr = reply_writer(a, slot);
     sp_op_reply_begin(&wr, status);
     put_status(a, now, &wr);
+    if (slot->big != NULL)
+        sp_report_status(a->mesh, &wr);
     SP_ASSERT(wr.err == SP_OK);
     slot->len = sp_wr_len(&wr);
     slot->state = SP_SLOT_READY;
@@ -100,6 +111,106 @@ static void refuse(struct sp_control_slot *slot, const char *error, const char *
     slot->state = SP_SLOT_READY;
 }
 
+/* ---- verbs of the overlay ---- */
+
+/* A name as the owner types it: a single label is one of the zone. */
+static bool read_name(const struct sp_agent *a, struct sp_rd *text, struct sp_name *ret) {
+    const char *p = (const char *)text->pos;
+    size_t len = sp_rd_left(text);
+    bool dot = false;
+    for (size_t i = 0; i < len; i++)
+        dot = dot || p[i] == '.';
+    if (len == 0 || sp_name_from_text(ret, p, len, dot ? NULL : &a->id.zone) != SP_OK)
+        return false;
+    sp_name_lower(ret);
+    return sp_name_under(ret, &a->id.zone) && !sp_name_equal(ret, &a->id.zone);
+}
+
+static bool read_ms(struct sp_rd *text, sp_duration *ret) {
+    uint64_t ms = 0;
+    if (sp_rd_left(text) == 0 || sp_rd_left(text) > 7)
+        return false;
+    while (sp_rd_left(text) > 0) {
+        uint8_t c = sp_rd_u8(text);
+        if (c < '0' || c > '9')
+            return false;
+        ms = ms * 10 + (uint64_t)(c - '0');
+    }
+    *ret = ms * SP_MS;
+    return ms > 0;
+}
+
+static void begin_ping(struct sp_agent *a, struct sp_control_slot *slot, struct sp_rd *args) {
+    struct sp_rd name_text, ms_text;
+    struct sp_name name;
+    sp_duration timeout;
+    if (sp_op_arg_next(args, &name_text) != SP_OK || sp_op_arg_next(args, &ms_text) != SP_OK || sp_rd_finish(args) != SP_OK ||
+        !read_ms(&ms_text, &timeout))
+        refuse(slot, "the agent does not understand the request", "use the signpost-agent command of the same version");
+    else if (!read_name(a, &name_text, &name))
+        refuse(slot, "no name of a device in this zone", "give a device's name, such as laptop");
+    else if (!sp_ping_begin(a->mesh, (unsigned)(slot - a->slots), &name, timeout))
+        refuse(slot, "too many pings at once", "try again in a moment");
+    else
+        slot->state = SP_SLOT_PING;
+}
+
+static void begin_overlay(struct sp_agent *a, struct sp_control_slot *slot, unsigned verb, struct sp_rd *args) {
+    if (a->mesh == NULL || !a->mesh->active) {
+        refuse(slot, "the agent has no tunnels now", "start it: signpost-agent up");
+    } else if (verb == SP_AGENT_OP_PING) {
+        begin_ping(a, slot, args);
+    } else {
+        slot->state = SP_SLOT_NETCHECK;
+        sp_netcheck_ask(a->mesh);
+    }
+}
+
+static void answer_ping(struct sp_agent *a, struct sp_control_slot *slot, const struct sp_pinger *g) {
+    if (g->error != NULL) {
+        refuse(slot, g->error, g->hint);
+        return;
+    }
+    const struct sp_mesh *mesh = a->mesh;
+    bool relay = g->path.tactic == SP_TACTIC_RELAY, signpost = sp_name_equal(&g->name, &mesh->signpost);
+    struct sp_wr wr = sp_wr_init(slot->reply, sizeof slot->reply);
+    sp_op_reply_begin(&wr, SP_OP_OK);
+    sp_report_name(&wr, "name", &g->name);
+    sp_report_ip6(&wr, "address", g->addr);
+    sp_op_text(&wr, "via", signpost ? "signpost" : sp_report_via(mesh, &g->path));
+    sp_report_way(&wr, mesh, &g->path);
+    sp_op_bool(&wr, "direct", !relay || signpost);
+    slot->len = sp_wr_len(&wr);
+    slot->state = SP_SLOT_READY;
+}
+
+static void answer_netcheck(struct sp_agent *a, struct sp_control_slot *slot) {
+    struct sp_wr wr = sp_wr_init(slot->reply, sizeof slot->reply);
+    sp_op_reply_begin(&wr, SP_OP_OK);
+    sp_report_netcheck(a->mesh, &wr);
+    SP_ASSERT(wr.err == SP_OK);
+    slot->len = sp_wr_len(&wr);
+    slot->state = SP_SLOT_READY;
+}
+
+void sp_agent_control_settle(struct sp_agent *a, sp_instant now) {
+    struct sp_mesh *mesh = a->mesh;
+    struct sp_pinger *g;
+    if (mesh == NULL)
+        return;
+    while ((g = sp_ping_done(mesh)) != NULL) {
+        if (a->slots[g->slot].state == SP_SLOT_PING)
+            answer_ping(a, &a->slots[g->slot], g);
+        sp_ping_end(g);
+    }
+    if (!mesh->netcheck.answered && mesh->active)
+        return;
+    mesh->netcheck.answered = false;
+    for (unsigned i = 0; i < SP_AGENT_CONTROL_MAX; i++)
+        if (a->slots[i].state == SP_SLOT_NETCHECK)
+            answer_netcheck(a, &a->slots[i]);
+}
+
 sp_err sp_agent_control(struct sp_agent *a, sp_instant now, uint64_t id, const uint8_t *data, size_t len) {
     struct sp_control_slot *slot = slot_in(a, SP_SLOT_FREE);
     if (slot == NULL)
@@ -108,8 +219,15 @@ sp_err sp_agent_control(struct sp_agent *a, sp_instant now, uint64_t id, const u
     struct sp_rd rd = sp_rd_init(data, len);
     unsigned verb = 0;
     sp_err err = sp_op_request_read(&rd, &verb);
-    if (err != SP_OK || sp_rd_finish(&rd) != SP_OK || verb < SP_AGENT_OP_STATUS || verb > SP_AGENT_OP_LEAVE) {
+    struct sp_rd args = rd;
+    bool has_args = verb == SP_AGENT_OP_PING;
+    if (err != SP_OK || (!has_args && sp_rd_finish(&rd) != SP_OK) || verb < SP_AGENT_OP_STATUS || verb > SP_AGENT_OP_NETCHECK) {
         refuse(slot, "the agent does not understand the request", "use the signpost-agent command of the same version");
+        return SP_OK;
+    }
+    if (verb == SP_AGENT_OP_PING || verb == SP_AGENT_OP_NETCHECK) {
+        begin_overlay(a, slot, verb, &args);
+        sp_agent_control_settle(a, now);
         return SP_OK;
     }
     if (verb == SP_AGENT_OP_STATUS) {
@@ -133,12 +251,16 @@ bool sp_agent_control_next(struct sp_agent *a, struct sp_out *out) {
     if (slot == NULL)
         return false;
     slot->state = SP_SLOT_GIVEN;
-    *out = (struct sp_out){.kind = SP_OUT_CONTROL, .id = slot->id, .data = slot->reply, .len = slot->len};
+    *out = (struct sp_out){.kind = SP_OUT_CONTROL, .id = slot->id, .data = slot->big != NULL ? slot->big : slot->reply, .len = slot->len};
     return true;
 }
 
 void sp_agent_control_given(struct sp_agent *a) {
     for (unsigned i = 0; i < SP_AGENT_CONTROL_MAX; i++)
-        if (a->slots[i].state == SP_SLOT_GIVEN)
+        if (a->slots[i].state == SP_SLOT_GIVEN) {
+            if (a->slots[i].big != NULL)
+                sp_mem_free(&a->mesh->mem, a->slots[i].big, SP_AGENT_REPLY_BIG);
+            a->slots[i].big = NULL;
             a->slots[i].state = SP_SLOT_FREE;
+        }
 }

@@ -10,6 +10,8 @@ SP_CHECK sp_err sp_agent_control(struct sp_agent *a, sp_instant now, uint64_t id
 void sp_agent_control_ended(struct sp_agent *a, sp_instant now);
 /* The next reply to send; false: none. Its bytes stay until sp_agent_control_given. */
 bool sp_agent_control_next(struct sp_agent *a, struct sp_out *out);
+/* Answers those whose PING or NETCHECK is done. */
+void sp_agent_control_settle(struct sp_agent *a, sp_instant now);
 void sp_agent_control_given(struct sp_agent *a);
 
 #endif

@@ -32,16 +32,29 @@ struct sp_agent_request {
     uint8_t wire[SP_AGENT_MESSAGE_MAX];
 };
 
-enum sp_control_slot_state { SP_SLOT_FREE, SP_SLOT_WAITING, SP_SLOT_READY, SP_SLOT_GIVEN };
+enum sp_control_slot_state {
+    SP_SLOT_FREE,
+    SP_SLOT_WAITING,  /* for a one-shot to end */
+    SP_SLOT_PING,     /* for the overlay's pinger */
+    SP_SLOT_NETCHECK, /* for behaviour discovery */
+    SP_SLOT_READY,
+    SP_SLOT_GIVEN,
+};
+
+#define SP_AGENT_REPLY_BIG ((size_t)64 << 10)
 
 struct sp_control_slot {
     enum sp_control_slot_state state;
     uint64_t id;
     size_t len;
+    uint8_t *big; /* of the overlay's memory, SP_AGENT_REPLY_BIG bytes: a reply that lists peers; NULL: it stands in `reply` */
     uint8_t reply[4096];
 };
 
+struct sp_mesh;
+
 struct sp_agent {
+    struct sp_mesh *mesh; /* NULL: off */
     struct sp_agent_identity id;
     struct sp_ed25519 key;
     uint16_t key_tag, signpost_tag;

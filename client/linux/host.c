@@ -192,7 +192,9 @@ static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const st
     SP_TRY(spl_record_open(&h->record, o->record, SPL_RECORD_AGENT, sizeof *config, err));
     sp_instant now = spl_now();
     spl_record_made(h->record, config, now, spl_wall());
-    sp_agent_init(h->core, config, now);
+    sp_err e = sp_agent_init(h->core, config, now);
+    if (e != SP_OK)
+        return spl_error_set(err, e, "the agent cannot be made: %s", sp_err_text(e));
     struct spl_core core = {.ctx = h,
                             .input = on_input,
                             .expire = on_expire,

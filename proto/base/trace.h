@@ -19,7 +19,8 @@
     X(8, stream_opened, "id", "open")                 \
     X(9, stream_closed, "id", "reason")               \
     X(10, agent_state, "from", "to")                  \
-    X(11, agent_sent, "kind", "attempt")
+    X(11, agent_sent, "kind", "attempt")              \
+    X(12, path_chosen, "from", "tactic")
 
 enum sp_trace_kind {
 #define X(num, name, a, b) SP_TRACE_##name = (num),

@@ -97,7 +97,8 @@ static void make(struct replay *r) {
         config.overlay.aead = (struct sp_aead){0};
         config.trace = (struct sp_trace){0};
         r->agent = calloc(1, sp_agent_size());
-        sp_agent_init(r->agent, &config, c.now);
+        if (sp_agent_init(r->agent, &config, c.now) != SP_OK)
+            differ(r, "the agent cannot be made");
     }
 }
 

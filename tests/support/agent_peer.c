@@ -280,7 +280,7 @@ static void start(struct world *w, const struct sp_agent_config *config, const s
     if (memory != NULL)
         c.memory = *memory;
     memset(c.seed, 5, sizeof c.seed);
-    sp_agent_init(w->agent, &c, w->now);
+    SP_ASSERT(sp_agent_init(w->agent, &c, w->now) == SP_OK);
 }
 
 void world_init(struct world *w, const struct sp_agent_config *config, unsigned addrs) {

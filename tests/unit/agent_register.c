@@ -369,7 +369,7 @@ static void many_old_addresses(void **state) {
         c.publish[i] = test_addr("2001:db8:e::", 0);
         c.publish[i].ip[15] = (uint8_t)(i + 1);
     }
-    sp_agent_init(w.agent, &c, w.now);
+    assert_int_equal(sp_agent_init(w.agent, &c, w.now), SP_OK);
     unsigned sent = w.sent;
     assert_int_equal(sp_agent_up(w.agent, w.now), SP_OK);
     world_pass(&w, SP_SEC);

@@ -20,7 +20,7 @@ struct duo {
 
 static void agent_start(struct duo *d) {
     memset(d->config.seed, 6, sizeof d->config.seed);
-    sp_agent_init(d->agent, &d->config, d->r.now);
+    assert_int_equal(sp_agent_init(d->agent, &d->config, d->r.now), SP_OK);
 }
 
 static void duo_begin(struct duo *d) {
