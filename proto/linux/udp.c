@@ -6,7 +6,6 @@
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -15,8 +14,8 @@
 #include "proto/linux/addr.h"
 #include "proto/linux/pace.h"
 #include "proto/linux/room.h"
+#include "proto/linux/udp_rx.h"
 
-#define LINE          64
 #define JOINED_SIZE   65536
 #define READS         16 /* full batches before other sockets have their say */
 #define SOCKET_BUFFER (4 << 20)
@@ -26,7 +25,6 @@
 #define MERGE_COUNT_MAX 64
 #define MERGE_BYTES_MAX 65000
 #define CONTROL_SIZE    (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t)))
-#define RX_CONTROL_SIZE (CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int)))
 
 struct sock {
     struct spl_udp *udp;
@@ -34,23 +32,9 @@ struct sock {
     struct sp_addr local;
     int fd;
     unsigned flags;
-    struct rx *rx;
+    struct spl_udp_rx *rx;
     bool any;   /* bound to a wildcard address: the packet tells which of ours it reached */
     bool merge; /* the kernel segments for us */
-};
-
-/* Buffers to receive in: many short ones, or few that hold joined datagrams. */
-struct rx {
-    unsigned count;
-    struct mmsghdr msgs[SPL_UDP_BATCH];
-    struct iovec iov[SPL_UDP_BATCH];
-    struct sockaddr_in6 name[SPL_UDP_BATCH];
-    union {
-        struct cmsghdr align;
-        uint8_t bytes[RX_CONTROL_SIZE];
-    } control[SPL_UDP_BATCH];
-    uint8_t *buffers;
-    size_t size;
 };
 
 struct spl_udp {
@@ -60,7 +44,7 @@ struct spl_udp {
     struct sock socks[SPL_UDP_SOCKETS];
     unsigned count;
 
-    struct rx *single, *joined; /* made when the first socket of the kind is opened */
+    struct spl_udp_rx *single, *joined; /* made when the first socket of the kind is opened */
     struct sp_in in[SPL_UDP_BATCH];
 
     struct sock *to; /* the socket that what is gathered leaves from */
@@ -79,55 +63,6 @@ struct spl_udp {
 
 /* ---- receiving ---- */
 
-/* What the kernel says beside a packet: the address of ours that it reached, which replies must come from (RFC 2181 4.1), and the size
- * of the datagrams that were joined. */
-static void read_control(struct sp_in *in, struct msghdr *m) {
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-            struct in_pktinfo info;
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            memcpy(in->dst.ip, &info.ipi_spec_dst, 4);
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-            struct in6_pktinfo info;
-            memcpy(&info, CMSG_DATA(c), sizeof info);
-            memcpy(in->dst.ip, &info.ipi6_addr, 16);
-            in->dst.scope = IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) ? info.ipi6_ifindex : 0;
-        } else if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
-            int size;
-            memcpy(&size, CMSG_DATA(c), sizeof size);
-            in->segment = size > 0 && (size_t)size < in->len ? (uint16_t)size : 0;
-        }
-    }
-}
-
-static size_t control_room(const struct sock *s) {
-    return s->any || (s->flags & SPL_UDP_JOINED) != 0 ? RX_CONTROL_SIZE : 0;
-}
-
-static size_t describe(struct spl_udp *u, const struct sock *s, unsigned n) {
-    size_t k = 0;
-    for (unsigned i = 0; i < n; i++) {
-        struct msghdr *m = &s->rx->msgs[i].msg_hdr;
-        struct sp_in *in = &u->in[k];
-        if ((m->msg_flags & MSG_TRUNC) != 0) {
-            u->counts.dropped_long++;
-        } else {
-            in->data = s->rx->iov[i].iov_base;
-            in->len = s->rx->msgs[i].msg_len;
-            in->segment = 0;
-            spl_addr_from(&in->src, (const struct sockaddr *)&s->rx->name[i]);
-            in->dst = s->local;
-            if (m->msg_controllen > 0)
-                read_control(in, m);
-            k += in->src.family != 0 && in->src.port != 0;
-        }
-        m->msg_namelen = sizeof s->rx->name[i];
-        m->msg_controllen = control_room(s);
-        m->msg_flags = 0;
-    }
-    return k;
-}
-
 static sp_duration cpu_time(void) {
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
@@ -137,17 +72,16 @@ static sp_duration cpu_time(void) {
 static void on_read(evutil_socket_t fd, short what, void *ctx) {
     struct sock *s = ctx;
     struct spl_udp *u = s->udp;
-    for (unsigned i = 0; i < s->rx->count; i++)
-        s->rx->msgs[i].msg_hdr.msg_controllen = control_room(s);
     for (unsigned round = 0; round < READS && !u->loop->ended; round++) {
-        int n = recvmmsg(fd, s->rx->msgs, s->rx->count, MSG_DONTWAIT, NULL);
+        int n = spl_udp_rx_read(s->rx, fd, s->any || (s->flags & SPL_UDP_JOINED) != 0);
         if (n <= 0)
             break;
         u->counts.received += (unsigned)n;
         u->counts.batches_in++;
-        size_t k = describe(u, s, (unsigned)n);
+        size_t k = spl_udp_rx_describe(s->rx, (unsigned)n, &s->local, u->in, &u->counts.dropped_long);
         u->counts.dropped_core += k - spl_loop_deliver(u->loop, u->in, k);
-        if (spl_pace_count(&u->pace, u->loop->now, (unsigned)n))
+        /* Pauses make batches larger, but packets of a tunnel should not wait. */
+        if ((s->flags & SPL_UDP_WHOLE) == 0 && spl_pace_count(&u->pace, u->loop->now, (unsigned)n))
             spl_pace_epoch(&u->pace, u->loop->now, cpu_time());
         if ((unsigned)n < s->rx->count)
             break;
@@ -360,41 +294,11 @@ static void set_options(struct sock *s) {
         set_option(fd, SOL_UDP, UDP_GRO, 1); /* Linux 5.0; else they come singly */
 }
 
-static struct rx *rx_new(unsigned count, size_t size) {
-    struct rx *rx = calloc(1, sizeof *rx);
-    if (rx == NULL)
-        return NULL;
-    /* A line more than the size, so that the first lines of all buffers do not fall into one set of the cache. */
-    size_t stride = size + LINE;
-    rx->count = count;
-    rx->size = count * stride;
-    rx->buffers = mmap(NULL, rx->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (rx->buffers == MAP_FAILED) {
-        free(rx);
-        return NULL;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        rx->iov[i] = (struct iovec){rx->buffers + i * stride, size};
-        rx->msgs[i].msg_hdr = (struct msghdr){.msg_name = &rx->name[i],
-                                              .msg_namelen = sizeof rx->name[i],
-                                              .msg_iov = &rx->iov[i],
-                                              .msg_iovlen = 1,
-                                              .msg_control = rx->control[i].bytes};
-    }
-    return rx;
-}
-
-static void rx_free(struct rx *rx) {
-    if (rx != NULL)
-        munmap(rx->buffers, rx->size);
-    free(rx);
-}
-
-static struct rx *rx_for(struct spl_udp *u, unsigned flags) {
+static struct spl_udp_rx *rx_for(struct spl_udp *u, unsigned flags) {
     bool joined = (flags & SPL_UDP_JOINED) != 0;
-    struct rx **rx = joined ? &u->joined : &u->single;
+    struct spl_udp_rx **rx = joined ? &u->joined : &u->single;
     if (*rx == NULL)
-        *rx = joined ? rx_new(SPL_UDP_JOINED_BATCH, JOINED_SIZE) : rx_new(SPL_UDP_BATCH, SPL_UDP_SIZE);
+        *rx = joined ? spl_udp_rx_new(SPL_UDP_JOINED_BATCH, JOINED_SIZE) : spl_udp_rx_new(SPL_UDP_BATCH, SPL_UDP_SIZE);
     return *rx;
 }
 
@@ -423,7 +327,7 @@ sp_err spl_udp_open(struct spl_loop *loop, const struct sp_addr *bind_to, unsign
     if (u == NULL || u->count == SPL_UDP_SOCKETS)
         return spl_error_set(err, SP_ERR_FULL, "cannot listen on %s: too many addresses (at most %d)", text,
                              SPL_UDP_SOCKETS);
-    struct rx *rx = rx_for(u, flags);
+    struct spl_udp_rx *rx = rx_for(u, flags);
     if (rx == NULL)
         return spl_error_set(err, SP_ERR_FULL, "no memory to receive on %s", text);
     struct sockaddr_storage ss;
@@ -457,8 +361,8 @@ void spl_udp_free(struct spl_udp *u) {
         event_del(&u->socks[i].ev);
         close(u->socks[i].fd);
     }
-    rx_free(u->single);
-    rx_free(u->joined);
+    spl_udp_rx_free(u->single);
+    spl_udp_rx_free(u->joined);
     free(u);
 }
 
