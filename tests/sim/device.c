@@ -214,7 +214,7 @@ static void start(struct sim_device *d, bool overlay) {
     d->core = calloc(1, sp_agent_size());
     d->stopped = false;
     d->armed = SP_NEVER;
-    sp_agent_init(d->core, &d->config, now_of(d));
+    SP_ASSERT(sp_agent_init(d->core, &d->config, now_of(d)) == SP_OK);
 }
 
 void sim_device_join(struct sim_device *d, const char *token) {
