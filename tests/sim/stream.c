@@ -170,7 +170,7 @@ static void arrive(struct sim_stream *t, unsigned side) {
     if (c == NULL || c->due > s->now)
         return;
     if (s->now - c->written > GIVE_UP) {
-        later(t, 0, !side == 0 ? GONE0 : GONE1);
+        later(t, 0, side == 0 ? GONE1 : GONE0);
     } else if (!way(t, &to, &loss) || sim_chance(s, loss)) {
         c->due = s->now + LOST_AGAIN;
         later(t, LOST_AGAIN, side == 0 ? ARRIVE0 : ARRIVE1);
@@ -179,7 +179,7 @@ static void arrive(struct sim_stream *t, unsigned side) {
     e->first = c->next;
     if (!e->open) {
         if (!c->close)
-            later(t, t->delay, !side == 0 ? GONE0 : GONE1);
+            later(t, t->delay, side == 0 ? GONE1 : GONE0);
     } else if (c->close) {
         tell(t, side, &(struct sp_in){.kind = SP_IN_STREAM_CLOSE});
     } else {
