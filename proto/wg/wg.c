@@ -32,6 +32,7 @@ void sp_wg_free(struct sp_wg *wg) {
     struct sp_link *link;
     while ((link = sp_table_each(&wg->peers, &cursor)) != NULL)
         sp_wg_peer_remove(wg, SP_CONTAINER(link, struct sp_wg_peer, link));
+    wg_reap(wg);
     SP_ASSERT(wg->retired == NULL); /* keypairs that were held are released by now */
     sp_table_free(&wg->peers);
     sp_table_free(&wg->indices);
