@@ -17,8 +17,11 @@ struct ending {
 
 static void ending_from_reply(struct sp_rd rd, struct ending *ret) {
     struct sp_op_item item;
+    unsigned depth = 0; /* lists and records have keys of their own */
     while (sp_op_next(&rd, &item) == SP_OK) {
-        if (item.kind != SP_OP_STR)
+        depth += item.kind == SP_OP_LIST || item.kind == SP_OP_RECORD;
+        depth -= item.kind == SP_OP_END;
+        if (item.kind != SP_OP_STR || depth > 0)
             continue;
         if (strcmp(item.key, "state") == 0) {
             ret->done = item.len == 4 && memcmp(item.data, "done", 4) == 0;

@@ -16,6 +16,8 @@ static const char help[] =
     "    --register-only     no overlay: needs neither root nor CAP_NET_ADMIN\n"
     "    --interface NAME    of the overlay's network device (default signpost0)\n"
     "    --port PORT         use this UDP port (default: any)\n"
+    "    --dns MODE          how programs find the zone's names: resolved, resolvconf, nss, none\n"
+    "                        (default: auto, the first of them that this host has)\n"
     "    --no-relay          only direct paths\n"
     "    --no-direct         only the relay; this device's addresses are not shown to others\n"
     "    --candidate ADDR:PORT  others may reach this device there too (may be repeated)\n"

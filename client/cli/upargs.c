@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/cli/cli.h"
 #include "client/core/presence.h"
@@ -80,6 +81,17 @@ static int set_port(struct up *u, const char *text) {
     return CLI_OK;
 }
 
+static int set_dns(struct up *u, const char *text) {
+    static const char *const modes[] = {"auto", "resolved", "resolvconf", "nss", "none"};
+    unsigned m = 0;
+    while (m < LENGTH(modes) && strcmp(modes[m], text) != 0)
+        m++;
+    u->options->dns = (enum spl_dns_mode)m;
+    if (m == LENGTH(modes))
+        return cli_usage("up", "--dns %s: not one of auto, resolved, resolvconf, nss, none", text);
+    return CLI_OK;
+}
+
 /* Options of the overlay. */
 static int take_overlay(struct up *u, int c) {
     struct sp_overlay_config *o = &u->config->overlay;
@@ -99,6 +111,8 @@ static int take_overlay(struct up *u, int c) {
     case 'U':
         o->no_udp = true;
         return CLI_OK;
+    case 'd':
+        return set_dns(u, optarg);
     case 's':
         return add_stun(u, optarg);
     case 'c':
@@ -139,6 +153,7 @@ int cli_up_args(struct sp_agent_config *config, struct spl_agent_options *option
         {"port", required_argument, NULL, 'o'},      {"no-relay", no_argument, NULL, 'R'},
         {"no-direct", no_argument, NULL, 'D'},       {"no-udp", no_argument, NULL, 'U'},
         {"stun", required_argument, NULL, 's'},
+        {"dns", required_argument, NULL, 'd'},
         {"candidate", required_argument, NULL, 'c'},
 #ifdef SPL_RECORD
         {"record", required_argument, NULL, 'x'},

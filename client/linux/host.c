@@ -8,9 +8,8 @@
 #include <sys/resource.h>
 
 #include "client/linux/netwatch.h"
+#include "client/linux/overlay.h"
 #include "client/linux/privilege.h"
-#include "client/linux/tun.h"
-#include "proto/crypto/aead_openssl.h"
 #include "proto/linux/addr.h"
 #include "proto/linux/clock.h"
 #include "proto/linux/control.h"
@@ -25,8 +24,7 @@ struct spl_agent {
     const struct spl_state *state;
     struct spl_loop *loop;
     struct spl_netwatch *watch;
-    struct spl_tun *tun; /* NULL: no overlay */
-    struct sp_aead aead; /* OpenSSL's engine; seal NULL: libsodium's is used */
+    struct spl_overlay overlay;
     struct sp_agent *core;
     struct spl_record *record; /* NULL: none */
     uint32_t saved; /* generation of the memory on disk */
@@ -81,15 +79,11 @@ static bool on_event(void *ctx, struct sp_event *ret) {
 }
 
 static void on_given(void *ctx, const struct sp_out *out) {
-    struct spl_agent *h = ctx;
-    if (out->kind == SP_OUT_PACKET && h->tun != NULL)
-        spl_tun_write(h->tun, out);
+    spl_overlay_given(&((struct spl_agent *)ctx)->overlay, out);
 }
 
 static void on_effect(void *ctx, const struct sp_event *ev) {
-    struct spl_agent *h = ctx;
-    if (ev->kind == SP_EV_CONNECT)
-        spl_tcp_connect(h->loop, ev->id, &ev->addr);
+    spl_overlay_effect(&((struct spl_agent *)ctx)->overlay, ev);
 }
 
 /* ---- what the owner is told ---- */
@@ -157,33 +151,12 @@ static sp_err open_sockets(struct spl_agent *h, bool overlay, uint16_t port, str
     return overlay ? spl_tcp_open(h->loop, STREAMS, err) : SP_OK;
 }
 
-static sp_err open_tun(struct spl_agent *h, struct sp_agent_config *config, const char *interface, struct spl_error *err) {
-    struct spl_tun_config c = {.name = interface, .mtu = config->overlay.mtu};
-    struct sp_ed25519 key;
-    if (!spl_privilege_network())
-        return spl_error_set(err, SP_ERR_DENIED,
-                             "the overlay needs root or CAP_NET_ADMIN, to make a network device: run as root; or only register the "
-                             "name: signpost-agent up --register-only");
-    sp_ed25519_from_seed(&key, config->id.device_seed);
-    sp_overlay_addr(config->id.root_hash, key.pub, c.addr);
-    sp_wipe(&key, sizeof key);
-    SP_TRY(spl_tun_open(&h->tun, &c, err));
-    config->overlay.grant = spl_grant_small();
-    if (sp_aead_openssl_new(&h->aead) == SP_OK)
-        config->overlay.aead = h->aead;
-    else
-        h->aead = (struct sp_aead){0};
-    config->overlay.mtu = c.mtu != 0 ? c.mtu : SPL_TUN_MTU;
-    config->overlay.tun_udp = spl_tun_udp(h->tun);
-    return SP_OK;
-}
-
 static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const struct spl_agent_options *options,
                    struct spl_error *err) {
     static const struct spl_agent_options none;
     const struct spl_agent_options *o = options != NULL ? options : &none;
     if (config->overlay.on)
-        SP_TRY(open_tun(h, config, o->interface, err));
+        SP_TRY(spl_overlay_open(&h->overlay, config, o->interface, o->dns, err));
     h->core = secret_new();
     if (h->core == NULL)
         return spl_error_set(err, SP_ERR_FULL, "no memory for the agent");
@@ -227,15 +200,14 @@ void spl_agent_free(struct spl_agent *h) {
     if (h == NULL)
         return;
     spl_netwatch_free(h->watch);
-    spl_tun_close(h->tun);
+    spl_overlay_stop(&h->overlay);
     spl_loop_free(h->loop);
     spl_record_close(h->record);
     if (h->core != NULL) {
         sp_agent_wipe(h->core);
         (void)munmap(h->core, sp_agent_size());
     }
-    if (h->aead.seal != NULL)
-        sp_aead_openssl_free(&h->aead);
+    spl_overlay_close(&h->overlay);
     free(h);
 }
 
@@ -257,13 +229,12 @@ static void on_network(void *ctx, const struct sp_addr *addrs, size_t n) {
 sp_err spl_agent_serve(struct spl_agent *h, struct spl_error *err) {
     h->talks = true;
     SP_TRY(spl_control_listen(h->loop, h->state->dirfd, SPL_AGENT_SOCKET, REQUEST_MAX, NULL, NULL, err));
-    if (h->tun != NULL) {
-        spl_say("the overlay is on %s, with %s's ChaCha20-Poly1305", spl_tun_name(h->tun),
-                h->aead.seal != NULL ? "OpenSSL" : "libsodium");
-        SP_TRY(spl_tun_start(h->tun, h->loop, err));
+    struct spl_tun *tun = h->overlay.tun;
+    if (tun != NULL) {
+        SP_TRY(spl_overlay_start(&h->overlay, h->loop, err));
         SP_TRY(spl_privilege_drop(h->state->dirfd, err));
     }
-    int own = h->tun != NULL ? spl_tun_index(h->tun) : 0;
+    int own = tun != NULL ? spl_tun_index(tun) : 0;
     return spl_netwatch_new(&h->watch, spl_loop_base(h->loop), own, on_network, h, err);
 }
 
