@@ -160,6 +160,13 @@ static enum sp_resolver_verdict decide_device(struct question *q, size_t *ret_le
     return is_short ? decide_elsewhere(q, ret_len) : resolved(negative(q, SP_RCODE_NXDOMAIN, &q->config->zone), ret_len);
 }
 
+/* Below a device the signpost knows what there is, unless a device is called so itself. */
+static enum sp_resolver_verdict decide_below(struct question *q, size_t *ret_len, struct sp_resolver_ask *ret) {
+    struct sp_dir_entry *device;
+    const uint8_t *addr = is_address_type(q->msg.qtype) ? address_of(q, &device) : NULL;
+    return addr != NULL ? resolved(answer_address(q, addr, device, &ret->device), ret_len) : SP_RESOLVE_ASK;
+}
+
 /* A reserved name alone is not the zone's, so there is no SOA to speak of. */
 static size_t answer_reserved(struct question *q) {
     if (sp_name_under(&q->name, &q->config->zone))
@@ -170,8 +177,9 @@ static size_t answer_reserved(struct question *q) {
 static enum sp_resolver_verdict decide(struct question *q, size_t *ret_len, struct sp_resolver_ask *ret) {
     switch (q->place) {
     case SP_PLACE_APEX:
-    case SP_PLACE_BELOW:
         return SP_RESOLVE_ASK;
+    case SP_PLACE_BELOW:
+        return decide_below(q, ret_len, ret);
     case SP_PLACE_DEVICE:
     case SP_PLACE_SHORT:
         return decide_device(q, ret_len, ret);
