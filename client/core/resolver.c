@@ -142,7 +142,8 @@ static enum sp_resolver_verdict resolved(size_t len, size_t *ret_len) {
 }
 
 static enum sp_resolver_verdict decide_elsewhere(struct question *q, size_t *ret_len) {
-    if (q->config->forward)
+    /* RFC 1035 4.1.1: without RD nobody else is to be asked; the NSS module asks so. */
+    if (q->config->forward && (q->msg.flags & SP_FLAG_RD) != 0)
         return SP_RESOLVE_FORWARD;
     return resolved(error(q, SP_RCODE_REFUSED, SP_EDE_NOT_AUTHORITATIVE, "not a name of this device's zone"), ret_len);
 }
@@ -232,7 +233,10 @@ enum sp_resolver_verdict sp_resolver_query(const struct sp_resolver_config *c, c
     q.now = now;
     ret->name = q.in_zone;
     ret->type = q.msg.qtype;
-    return decide(&q, ret_len, ret);
+    enum sp_resolver_verdict v = decide(&q, ret_len, ret);
+    if (v == SP_RESOLVE_FORWARD)
+        ret->name = q.name; /* a short one goes as it came */
+    return v;
 }
 
 /* ---- after a look-up ---- */

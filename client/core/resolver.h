@@ -3,7 +3,7 @@
  *
  * Names of the zone are answered here and never sent upstream; short names (one label) where `search` is on; PTR of overlay addresses;
  * `wpad`, `isatap`, `localhost`, `autodiscover` do not exist; A of a device is NODATA; a device's other types (TXT, SSHFP, SVCB, MX,
- * KEY, ...) are asked of the signpost inside the control session. All other names are forwarded or refused. */
+ * KEY, ...) are asked of the signpost inside the control session. All other names are forwarded (with RD) or refused. */
 #ifndef SP_AGENT_RESOLVER_H
 #define SP_AGENT_RESOLVER_H
 

@@ -35,7 +35,8 @@ struct spl_dns_hook_config {
 
 struct spl_dns_hook;
 
-/* Sets the host's resolver up; blocks for at most 10 s. On an error nothing is left set, and the agent can go on without. */
+/* Sets the host's resolver up; blocks for at most 10 s. On an error nothing is left set, and the agent can go on without. A
+ * systemd-resolved that starts later is told again. */
 SP_CHECK sp_err spl_dns_hook_set(struct spl_dns_hook **ret, struct event_base *base, const struct spl_dns_hook_config *config,
                                  struct spl_error *err);
 /* Undoes it; NULL is fine. Before the TUN device goes. */

@@ -1,5 +1,5 @@
 /* Queries of local programs, through the NSS module: a Unix socket that every user of the machine may connect to. One DNS query a
- * packet (SOCK_SEQPACKET), then its reply as one packet; an empty reply stands for none. A connection may ask again after a reply.
+ * packet (SOCK_SEQPACKET), then its reply as one packet, or the connection ends. It may ask again after a reply.
  *
  * Bounded: 64 connections, 16 of one user (root aside), queries of at most 4096 bytes, 10 s of silence. What is over a bound is hung
  * up on, so that the module fails at once and the program asks elsewhere. */

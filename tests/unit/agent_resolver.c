@@ -228,6 +228,9 @@ static void others_are_refused_without_forwarding(void **state) {
     assert_string_equal(rig_reply(r), "5 RD | OPT 1232 20 not a name of this device's zone");
     r->config.forward = true;
     expect("example.com.", SP_TYPE_A, "FORWARD", NULL);
+    r->query[2] = 0; /* RD not set */
+    assert_int_equal(rig_ask(r), SP_RESOLVED);
+    assert_string_equal(rig_reply(r), "5 RA");
 }
 
 /* ---- the protocol ---- */
