@@ -26,7 +26,7 @@ void sp_budget_free(struct sp_budget *b, struct sp_mem *mem) {
 }
 
 /* /24 or /56, never zero. UDP and TCP apart: a flood under forged addresses must not close TCP to their owners. */
-static uint64_t prefix_key(enum sp_transport via, const struct sp_addr *src) {
+static uint64_t prefix_key(unsigned via, const struct sp_addr *src) {
     unsigned bytes = src->family == 4 ? 3 : 7;
     uint64_t key = (uint64_t)via << 7 | src->family;
     for (unsigned i = 0; i < bytes; i++)
@@ -34,7 +34,7 @@ static uint64_t prefix_key(enum sp_transport via, const struct sp_addr *src) {
     return key;
 }
 
-static struct sp_prefix *prefix_get(struct sp_budget *b, enum sp_transport via, const struct sp_addr *src) {
+static struct sp_prefix *prefix_get(struct sp_budget *b, unsigned via, const struct sp_addr *src) {
     uint64_t key = prefix_key(via, src);
     uint64_t hash = sp_siphash(b->hash_key, &key, sizeof key);
     struct sp_prefix *set = &b->prefixes[hash % SP_PREFIX_SETS * SP_PREFIX_WAYS], *oldest = set;
@@ -46,6 +46,15 @@ static struct sp_prefix *prefix_get(struct sp_budget *b, enum sp_transport via, 
     }
     *oldest = (struct sp_prefix){.key = key};
     return oldest;
+}
+
+bool sp_budget_draw_prefix(struct sp_budget *b, unsigned kind, const struct sp_addr *src, uint32_t per_s, unsigned cost,
+                           sp_instant now) {
+    struct sp_prefix *p = prefix_get(b, kind, src);
+    if (!sp_bucket_has(&p->bucket, per_s, cost, now))
+        return false;
+    sp_bucket_take(&p->bucket, per_s, cost, now);
+    return true;
 }
 
 enum sp_refusal sp_budget_draw(struct sp_budget *b, const struct sp_budgets *rates, enum sp_transport via,

@@ -26,6 +26,9 @@ struct sp_budget {
     uint8_t hash_key[16];
 };
 
+/* Draws from the bucket of src's prefix and this kind (below 8) alone; false: used up. */
+bool sp_budget_draw_prefix(struct sp_budget *b, unsigned kind, const struct sp_addr *src, uint32_t per_s, unsigned cost,
+                           sp_instant now);
 SP_CHECK sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16]);
 void sp_budget_free(struct sp_budget *b, struct sp_mem *mem);
 /* Draws `cost` verifications from every bucket that applies, or from none. key: of a key that is proven from src, else

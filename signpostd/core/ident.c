@@ -3,6 +3,7 @@
  * A key and its sign-flipped twin have the same X25519 image, u = (1 + y) / (1 - y): it depends on y alone, and y is
  * the key without its top bit. So keys are listed by y, and no conversion is needed to list a million of them. */
 #include "signpostd/core/updater.h"
+#include "signpostd/core/zone_int.h"
 
 enum { IDENT_KEY = 1, IDENT_ADDR = 2 };
 
@@ -11,6 +12,7 @@ struct sp_ident {
     uint32_t zone;
     uint16_t kind;
     uint16_t count;
+    uint64_t owner;    /* of a key: its name's hash among the zone's nodes */
     uint8_t bytes[32]; /* y, or the address and zeros */
 };
 
@@ -50,13 +52,90 @@ bool sp_ident_is_overlay(const struct sp_zone *z, const uint8_t *rdata, size_t l
     return user != NULL && len == 16 && memcmp(rdata, user->info.prefix, sizeof user->info.prefix) == 0;
 }
 
-/* True if it is listed more than once now. */
-static bool ident_add(struct sp_updater *u, uint32_t zone, uint16_t kind, const uint8_t *data) {
+/* ---- whose a key is ---- */
+
+static uint64_t owner_hash(const struct sp_updater *u, const struct sp_name *owner) {
+    struct sp_name_key q;
+    sp_name_key_init(&q, owner, u->zones->hash_key);
+    return q.hash[q.labels];
+}
+
+/* The key of a node's KEY records that has this y. */
+static bool node_key(const struct sp_node *n, const uint8_t y[32], uint8_t ret_pub[SP_ED25519_PUB]) {
+    const struct sp_rrset *set = sp_node_exists(n) ? sp_node_find(n, SP_TYPE_KEY) : NULL;
+    struct sp_rd rd = sp_rd_init(set != NULL ? set->data : NULL, set != NULL ? set->len : 0);
+    const uint8_t *rdata;
+    for (size_t len; sp_rrs_next(&rd, &rdata, &len);) {
+        uint8_t bytes[32];
+        if (sp_key_parse(rdata, len, ret_pub) != SP_OK)
+            continue;
+        ident_bytes(bytes, IDENT_KEY, ret_pub);
+        if (memcmp(bytes, y, sizeof bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool sp_updater_device(const struct sp_updater *u, const struct sp_zone *z, const uint8_t key[SP_ED25519_PUB],
+                       struct sp_name *ret_name, uint8_t ret_pub[SP_ED25519_PUB]) {
+    uint8_t y[32];
+    ident_bytes(y, IDENT_KEY, key);
+    const struct sp_ident *i = ident_find(u, z->id, IDENT_KEY, y);
+    struct sp_link *l = i != NULL ? sp_table_find(&z->nodes, i->owner) : NULL;
+    for (; l != NULL; l = sp_table_find_next(l)) {
+        const struct sp_node *n = SP_CONTAINER(l, struct sp_node, link);
+        if (node_key(n, y, ret_pub)) {
+            sp_node_name(n, ret_name);
+            return true;
+        }
+    }
+    return false;
+}
+
+void sp_updater_watch(struct sp_updater *u) {
+    if (u->news == NULL)
+        u->news = sp_mem_alloc(u->mem, SP_NEWS_MAX * sizeof *u->news);
+    u->watched = true;
+}
+
+bool sp_updater_news(struct sp_updater *u, struct sp_device_news *ret) {
+    if (u->news_read == u->news_count) {
+        u->news_read = u->news_count = 0;
+        return false;
+    }
+    *ret = u->news[u->news_read++];
+    return true;
+}
+
+bool sp_updater_news_lost(struct sp_updater *u) {
+    bool lost = u->news_lost;
+    u->news_lost = false;
+    return lost;
+}
+
+static void tell(struct sp_updater *u, uint32_t zone, const struct sp_name *owner, const uint8_t pub[SP_ED25519_PUB], bool gone) {
+    if (!u->watched || u->replaying)
+        return;
+    if (u->news == NULL || u->news_count == SP_NEWS_MAX) {
+        u->news_lost = true;
+        return;
+    }
+    struct sp_device_news *n = &u->news[u->news_count++];
+    *n = (struct sp_device_news){.zone = zone, .gone = gone, .name = *owner};
+    sp_name_lower(&n->name);
+    memcpy(n->pub, pub, sizeof n->pub);
+}
+
+/* ---- following ---- */
+
+/* True if it is listed more than once now. owner: of a key. */
+static bool ident_add(struct sp_updater *u, uint32_t zone, uint16_t kind, const uint8_t *data, uint64_t owner) {
     uint8_t bytes[32];
     ident_bytes(bytes, kind, data);
     struct sp_ident *i = ident_find(u, zone, kind, bytes);
     if (i != NULL) {
         i->count += i->count < UINT16_MAX;
+        i->owner = owner;
         return true;
     }
     i = sp_mem_alloc(u->mem, sizeof *i);
@@ -64,6 +143,7 @@ static bool ident_add(struct sp_updater *u, uint32_t zone, uint16_t kind, const 
         i->zone = zone;
         i->kind = kind;
         i->count = 1;
+        i->owner = owner;
         memcpy(i->bytes, bytes, sizeof i->bytes);
         if (sp_table_add(&u->idents, &i->link, sp_updater_hash(u, zone, kind, bytes, 32)) == SP_OK)
             return false;
@@ -84,10 +164,12 @@ static void ident_remove(struct sp_updater *u, uint32_t zone, uint16_t kind, con
 }
 
 /* Adds or removes all identities of an RRset; true if an added one was there before. */
-static bool ident_rrset(struct sp_updater *u, struct sp_zone *z, const struct sp_rrset *set, bool add) {
+static bool ident_rrset(struct sp_updater *u, struct sp_zone *z, const struct sp_name *owner, const struct sp_rrset *set,
+                        bool add) {
     if (set == NULL)
         return false;
     bool twice = false;
+    uint64_t hash = set->type == SP_TYPE_KEY && add ? owner_hash(u, owner) : 0;
     struct sp_rd rd = sp_rd_init(set->data, set->len);
     const uint8_t *rdata;
     for (size_t len; sp_rrs_next(&rd, &rdata, &len);) {
@@ -96,11 +178,12 @@ static bool ident_rrset(struct sp_updater *u, struct sp_zone *z, const struct sp
         if (set->type == SP_TYPE_KEY && sp_key_parse(rdata, len, pub) == SP_OK) {
             kind = IDENT_KEY;
             rdata = pub;
+            tell(u, sp_zone_id(z), owner, pub, !add);
         } else if (set->type == SP_TYPE_AAAA && sp_ident_is_overlay(z, rdata, len)) {
             kind = IDENT_ADDR;
         }
         if (kind != 0 && add)
-            twice |= ident_add(u, sp_zone_id(z), kind, rdata);
+            twice |= ident_add(u, sp_zone_id(z), kind, rdata, hash);
         else if (kind != 0)
             ident_remove(u, sp_zone_id(z), kind, rdata);
     }
@@ -115,7 +198,7 @@ static bool ident_pass(struct sp_updater *u, struct sp_zone *z, const struct sp_
         const struct sp_rrset *after;
         sp_txn_change(txn, i, &owner, &type, &after);
         if (type == SP_TYPE_KEY || type == SP_TYPE_AAAA)
-            twice |= ident_rrset(u, z, before ? sp_txn_before(txn, i) : after, add);
+            twice |= ident_rrset(u, z, &owner, before ? sp_txn_before(txn, i) : after, add);
     }
     return twice;
 }
@@ -146,4 +229,6 @@ void sp_ident_drop_zone(struct sp_updater *u, uint32_t zone) {
 void sp_ident_free(struct sp_updater *u) {
     sp_ident_drop_zone(u, 0);
     sp_table_free(&u->idents);
+    sp_mem_free(u->mem, u->news, SP_NEWS_MAX * sizeof *u->news);
+    u->news = NULL;
 }

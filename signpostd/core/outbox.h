@@ -39,6 +39,12 @@ static inline void sp_outbox_datagram(struct sp_outbox *o, size_t len, const str
     *item = (struct sp_out){.kind = SP_OUT_DATAGRAM, .data = o->arena + o->used, .len = len, .src = *src, .dst = *dst};
     o->used += len;
 }
+/* The same as several datagrams of this size each (the last may be shorter); 0: one. */
+static inline void sp_outbox_joined(struct sp_outbox *o, size_t len, uint16_t segment, const struct sp_addr *src,
+                                    const struct sp_addr *dst) {
+    sp_outbox_datagram(o, len, src, dst);
+    o->items[o->count - 1].segment = segment;
+}
 /* The same as bytes of a stream; joins them to the item before when that is of the same stream. */
 void sp_outbox_stream(struct sp_outbox *o, uint64_t id, size_t len);
 /* SP_OUT_STREAM_CLOSE or _RESET; there must be a slot. */

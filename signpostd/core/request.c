@@ -1,5 +1,5 @@
 /* Messages: plain queries are answered at once, the rest is verified first. */
-#include "signpostd/core/server_int.h"
+#include "signpostd/core/overlay.h"
 
 /* ---- replies ---- */
 
@@ -205,17 +205,31 @@ static inline void datagram(struct sp_server *s, const struct sp_in *in, const u
         not_ready(s, &from, data, len);
 }
 
+static bool demux(struct sp_server *s, const struct sp_in *in) {
+    struct sp_from from = {.via = SP_VIA_UDP, .src = in->src, .dst = in->dst};
+    return sp_demux_take(s, &from, in->data, in->len);
+}
+
 void sp_request_datagram(struct sp_server *s, const struct sp_in *in) {
     if (__builtin_expect(in->src.port == 0, 0)) {
         s->dropped_port0++; /* nobody can be there */
         return;
     }
     if (__builtin_expect(in->segment == 0 || in->segment >= in->len, 1)) {
-        datagram(s, in, in->data, in->len);
+        if (!sp_demux_maybe(in->data, in->len) || !demux(s, in))
+            datagram(s, in, in->data, in->len);
         return;
     }
     for (size_t pos = 0; pos < in->len; pos += in->segment) {
         size_t left = in->len - pos;
+        if (sp_demux_maybe(in->data + pos, left < in->segment ? left : in->segment)) {
+            /* Of several at once all are whole segments but those at the input's end. */
+            size_t taken = sp_demux_joined(s, in, pos);
+            if (taken > 0) {
+                pos += (taken - 1) / in->segment * in->segment;
+                continue;
+            }
+        }
         if (sp_outbox_room(&s->out, s->view.udp_size_max) == NULL) {
             s->dropped_segments += (left + in->segment - 1) / in->segment;
             return;
@@ -226,6 +240,8 @@ void sp_request_datagram(struct sp_server *s, const struct sp_in *in) {
 
 void sp_request_stream(struct sp_server *s, const struct sp_from *from, struct sp_stream *st, const uint8_t *data,
                        size_t len) {
+    if (sp_demux_maybe(data, len) && sp_demux_take(s, from, data, len))
+        return;
     if (!s->ready) {
         not_ready(s, from, data, len);
         return;

@@ -1,5 +1,5 @@
 /* The five calls, and the server's beginning and end. */
-#include "signpostd/core/server_int.h"
+#include "signpostd/core/overlay.h"
 
 #define COOKIE_LIFE (24 * SP_HOUR)
 
@@ -14,6 +14,9 @@ void sp_limits_default(struct sp_limits *ret) {
         .streams = 4096,
         .streams_per_prefix = 256,
         .updates_in_flight = 4096,
+        .sessions = 100000,
+        .channels = 200000,
+        .channels_per_session = 256,
         .memory = (size_t)4 << 30,
     };
 }
@@ -32,7 +35,7 @@ void sp_server_config_default(struct sp_server_config *ret) {
 /* ---- beginning and end ---- */
 
 static sp_err check(const struct sp_server_config *c) {
-    bool ok = c->limits.zones > 0 && c->limits.names > 0 && c->limits.updates_in_flight > 0 && c->udp_size_max >= 512 &&
+    bool ok = c->limits.channels_per_session > 0 && c->limits.zones > 0 && c->limits.names > 0 && c->limits.updates_in_flight > 0 && c->udp_size_max >= 512 &&
               c->udp_size_max <= 4096 && c->nsid_len <= sizeof c->nsid && c->grant.grant != NULL &&
               c->grant.release != NULL;
     return ok ? SP_OK : SP_ERR_RANGE;
@@ -74,6 +77,7 @@ static sp_err make(struct sp_server *s) {
     memcpy(uc.hash_key, s->hash_key, sizeof uc.hash_key);
     SP_TRY(sp_updater_new(&s->updater, &s->mem, s->zones, &uc));
     view_init(s);
+    SP_TRY(sp_overlay_new(s));
     return sp_durable_open(s);
 }
 
@@ -111,6 +115,7 @@ void sp_server_free(struct sp_server *s) {
         return;
     sp_import_free(s);
     sp_streams_free(s);
+    sp_overlay_free(s);
     sp_pagers_expire(s, true);
     sp_durable_free(s);
     if (s->updater != NULL)
@@ -132,7 +137,9 @@ static bool room_for(const struct sp_server *s, const struct sp_in *in) {
         size_t parts = in->segment == 0 || in->segment >= in->len ? 1 : (in->len + in->segment - 1) / in->segment;
         /* More parts than any kernel joins: what does not fit is dropped. */
         parts = parts < 128 ? parts : 128;
-        return sp_outbox_slots(&s->out) >= parts && sp_outbox_room(&s->out, parts * s->view.udp_size_max) != NULL;
+        /* What is relayed is as long as it came. */
+        size_t one = s->view.udp_size_max > SP_SEALED_MAX ? s->view.udp_size_max : SP_SEALED_MAX;
+        return sp_outbox_slots(&s->out) >= parts && sp_outbox_room(&s->out, parts * one + in->len) != NULL;
     }
     return sp_outbox_slots(&s->out) >= 4;
 }
@@ -185,6 +192,7 @@ static void work(struct sp_server *s) {
     sp_durable_work(s);
     sp_import_go_on(s);
     sp_streams_work(s);
+    sp_overlay_work(s);
     sp_durable_commit(s);
 }
 
@@ -223,6 +231,7 @@ static void cookies_turn(struct sp_server *s) {
 void sp_server_expire(struct sp_server *s, sp_instant now, sp_wall wall) {
     begin(s, now, wall);
     sp_streams_expire(s);
+    sp_overlay_expire(s);
     sp_durable_expire_leases(s);
     sp_pagers_expire(s, false);
     cookies_turn(s);
@@ -232,10 +241,11 @@ void sp_server_expire(struct sp_server *s, sp_instant now, sp_wall wall) {
 sp_instant sp_server_deadline(const struct sp_server *s) {
     if (s->stopped || s->fatal != NULL)
         return SP_NEVER;
-    if (sp_durable_busy(s) || sp_streams_ready(&s->streams) || sp_import_runs(s))
+    if (sp_durable_busy(s) || sp_streams_ready(&s->streams) || sp_import_runs(s) || sp_overlay_busy(s))
         return s->now;
     sp_instant at = sp_instant_min(sp_timers_next(&s->streams.timers), s->cookie_turn);
     at = sp_instant_min(at, sp_pagers_deadline(s));
+    at = sp_instant_min(at, sp_overlay_deadline(s));
     if (s->storage == SP_STORAGE_DURABLE && !s->snapshot_on && s->snapshot_again > s->now)
         at = sp_instant_min(at, s->snapshot_again);
     if (s->ready && s->storage != SP_STORAGE_FAILED && !sp_import_busy(s))

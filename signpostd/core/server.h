@@ -11,6 +11,9 @@ struct sp_limits {
     uint32_t zones, names, devices, leases, keys, invites;
     uint32_t streams, streams_per_prefix; /* open TCP connections */
     uint32_t updates_in_flight;           /* accepted, not yet durable */
+    uint32_t sessions;                    /* control sessions */
+    uint32_t channels;                    /* of the relay */
+    uint32_t channels_per_session;        /* peers that one session is brought together with at a time */
     size_t memory;                        /* bytes of chunks */
 };
 void sp_limits_default(struct sp_limits *ret);

@@ -76,6 +76,7 @@ struct sp_pager {
 };
 
 struct sp_import;
+struct sp_overlay;
 
 enum sp_storage { SP_STORAGE_MEMORY, SP_STORAGE_OPENING, SP_STORAGE_DURABLE, SP_STORAGE_FAILED };
 
@@ -98,6 +99,7 @@ struct sp_server {
     uint32_t tcp_sign_left;
     uint64_t cold; /* UDP queries that needed new signatures, made or refused */
     struct sp_streams streams;
+    struct sp_overlay *overlay;
     sp_instant cookie_turn;
 
     /* durable.c */

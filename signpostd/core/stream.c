@@ -1,6 +1,6 @@
-#include "signpostd/core/server_int.h"
+#include "signpostd/core/overlay.h"
 
-struct sp_prefix {
+struct sp_stream_prefix {
     struct sp_link link;
     uint8_t bytes[8]; /* family and prefix */
     struct sp_ring kin;
@@ -36,17 +36,17 @@ struct sp_stream *sp_stream_get(const struct sp_server *s, uint64_t id) {
 
 /* ---- prefixes ---- */
 
-static struct sp_prefix *prefix_get(struct sp_server *s, const struct sp_addr *a) {
+static struct sp_stream_prefix *prefix_get(struct sp_server *s, const struct sp_addr *a) {
     struct sp_streams *ss = &s->streams;
     uint8_t bytes[8] = {a->family};
     memcpy(bytes + 1, a->ip, a->family == 4 ? 3 : 7);
     uint64_t hash = sp_siphash(s->hash_key, bytes, sizeof bytes);
     for (struct sp_link *l = sp_table_find(&ss->prefixes, hash); l != NULL; l = sp_table_find_next(l)) {
-        struct sp_prefix *p = SP_CONTAINER(l, struct sp_prefix, link);
+        struct sp_stream_prefix *p = SP_CONTAINER(l, struct sp_stream_prefix, link);
         if (memcmp(p->bytes, bytes, sizeof bytes) == 0)
             return p;
     }
-    struct sp_prefix *p = sp_mem_alloc(ss->mem, sizeof *p);
+    struct sp_stream_prefix *p = sp_mem_alloc(ss->mem, sizeof *p);
     if (p == NULL)
         return NULL;
     memcpy(p->bytes, bytes, sizeof bytes);
@@ -58,7 +58,7 @@ static struct sp_prefix *prefix_get(struct sp_server *s, const struct sp_addr *a
     return p;
 }
 
-static void prefix_drop(struct sp_streams *ss, struct sp_prefix *p) {
+static void prefix_drop(struct sp_streams *ss, struct sp_stream_prefix *p) {
     if (p->streams > 0)
         return;
     sp_table_remove(&ss->prefixes, &p->link);
@@ -71,6 +71,8 @@ static void stream_free(struct sp_server *s, struct sp_stream *st) {
     struct sp_streams *ss = &s->streams;
     if (st->transfer != NULL)
         sp_transfer_drop(s, st);
+    if (st->session != NULL)
+        sp_ctlsession_stream_gone(s, st);
     sp_timer_cancel(&ss->timers, &st->timer);
     sp_ring_remove(&st->age);
     sp_ring_remove(&st->kin);
@@ -126,7 +128,7 @@ void sp_stream_touch(struct sp_server *s, struct sp_stream *st) {
 
 /* Nothing is owed to it. */
 static bool is_idle(const struct sp_stream *st) {
-    return st->end == SP_STREAM_OPEN && st->send.len == 0 && st->in_flight == 0 && st->transfer == NULL;
+    return st->end == SP_STREAM_OPEN && st->send.len == 0 && st->in_flight == 0 && st->transfer == NULL && st->session == NULL;
 }
 
 /* Ends the longest idle stream of a list, looking at a few of the oldest only. */
@@ -153,7 +155,7 @@ static struct sp_stream *stream_new(struct sp_server *s, const struct sp_in *in)
         return NULL;
     if (ss->table.count >= ss->limit && !evict(s, &ss->age, false))
         return NULL;
-    struct sp_prefix *p = prefix_get(s, &in->src);
+    struct sp_stream_prefix *p = prefix_get(s, &in->src);
     if (p == NULL)
         return NULL;
     p->streams++; /* holds it while one of its streams is evicted */
@@ -216,6 +218,8 @@ static sp_instant due(const struct sp_server *s, const struct sp_stream *st, enu
     if (st->in_flight > 0)
         return SP_NEVER;
     *why = st->spoke ? SP_STREAM_IDLE : SP_STREAM_FIRST;
+    if (st->session != NULL && s->cfg.tcp_idle < SP_SESSION_AWAY)
+        return sp_instant_add(st->active, SP_SESSION_AWAY);
     return sp_instant_add(st->active, st->spoke ? s->cfg.tcp_idle : s->cfg.tcp_first);
 }
 

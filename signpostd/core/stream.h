@@ -9,6 +9,7 @@
 
 struct sp_server;
 struct sp_transfer;
+struct sp_ctlsession;
 
 /* A circular list; an element alone, or a list without elements, points to itself. */
 struct sp_ring {
@@ -62,13 +63,13 @@ enum sp_stream_reason {
     SP_STREAM_REASONS,
 };
 
-struct sp_prefix; /* of peers' addresses: IPv4 /24, IPv6 /56 */
+struct sp_stream_prefix; /* of peers' addresses: IPv4 /24, IPv6 /56 */
 
 struct sp_stream {
     struct sp_link link;
     uint64_t id;
     struct sp_addr peer, local;
-    struct sp_prefix *prefix;
+    struct sp_stream_prefix *prefix;
     struct sp_ring age, kin, ready; /* of all, of its prefix (longest idle first), of those with work */
     struct sp_timer timer;
     sp_instant active;   /* opened, or the last whole message */
@@ -79,6 +80,7 @@ struct sp_stream {
     struct sp_queue recv, send;
     uint32_t in_flight; /* updates without an answer yet */
     struct sp_transfer *transfer;
+    struct sp_ctlsession *session; /* a control session that lives on it */
 };
 
 struct sp_streams {

@@ -117,6 +117,16 @@ struct sp_budgets {
     uint32_t verify_prefix_per_s;     /* strangers per source /24 or /56; UDP and TCP apart: 200 */
     uint32_t verify_key_per_s;        /* per key, from proven sources: 2,000 */
     uint32_t sign_per_batch;          /* new signatures per 256 datagrams while others compete for the CPU: 2; see signing.h */
+    uint32_t stun_per_s;              /* STUN answers: 20,000 */
+    uint32_t stun_prefix_per_s;       /* of these, per source /24 or /56: 500 */
+    uint32_t initiations_per_s;       /* WireGuard handshakes answered without a cookie, a zone's: 500 */
+    uint32_t initiations_max_per_s;   /* handshakes looked at, a zone's and all: 3,000 (one costs some 200 us) */
+    uint32_t searches_per_s;          /* hashes to find a handshake's zone: 200,000 */
+    uint32_t rosters_per_s;           /* lists of a zone's devices made for paging: 20 */
+    uint32_t session_requests_per_s;  /* packets inside one control session: 100 */
+    uint32_t connects_per_s;          /* of these, connects: 50 */
+    uint64_t relay_session_bytes_per_s; /* relayed for one session's sending: 64 MiB; 0: no limit */
+    uint64_t relay_bytes_per_s;         /* of all: 256 MiB; 0: no limit */
 };
 void sp_budgets_default(struct sp_budgets *ret);
 
@@ -298,6 +308,23 @@ bool sp_updater_invite_each(struct sp_updater *u, const struct sp_zone *zone, st
 /* Seconds left of the lease of the first leased record of this RRset; false: none. */
 bool sp_updater_lease(const struct sp_updater *u, const struct sp_zone *zone, const struct sp_name *owner, uint16_t type, sp_instant now,
                       uint32_t *ret_granted_s, sp_instant *ret_due);
+
+/* ---- devices, for control sessions ---- */
+
+/* The device of the zone whose KEY is this one, its sign aside (an X25519 key tells no more); false: none. */
+bool sp_updater_device(const struct sp_updater *u, const struct sp_zone *z, const uint8_t key[SP_ED25519_PUB], struct sp_name *ret_name,
+                       uint8_t ret_pub[SP_ED25519_PUB]);
+struct sp_device_news {
+    uint32_t zone;
+    bool gone;
+    uint8_t pub[SP_ED25519_PUB];
+    struct sp_name name; /* lower case */
+};
+/* From now on it is told what is listed and unlisted: the next piece of news, oldest first; false: no more. What was replaced by the
+ * same is told twice, gone and come. Lost: there was more than could be kept, since this was asked last. */
+void sp_updater_watch(struct sp_updater *u);
+bool sp_updater_news(struct sp_updater *u, struct sp_device_news *ret);
+bool sp_updater_news_lost(struct sp_updater *u);
 
 /* ---- replay and snapshots ---- */
 

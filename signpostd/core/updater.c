@@ -17,6 +17,16 @@ void sp_budgets_default(struct sp_budgets *ret) {
         .verify_prefix_per_s = 200,
         .verify_key_per_s = 2000,
         .sign_per_batch = 2,
+        .stun_per_s = 20000,
+        .stun_prefix_per_s = 500,
+        .initiations_per_s = 500,
+        .initiations_max_per_s = 3000,
+        .searches_per_s = 200000,
+        .rosters_per_s = 20,
+        .session_requests_per_s = 100,
+        .connects_per_s = 50,
+        .relay_session_bytes_per_s = (uint64_t)64 << 20,
+        .relay_bytes_per_s = (uint64_t)256 << 20,
     };
 }
 

@@ -54,11 +54,16 @@ struct sp_updater {
     struct sp_txn *partial; /* replay: a big transaction whose last record is still to come */
     uint32_t partial_zone;
     bool replaying;
+    /* devices listed and unlisted lately, for whoever watches */
+    bool watched, news_lost;
+    uint32_t news_count, news_read;
+    struct sp_device_news *news;
     /* workspace */
     uint8_t *scratch, *rdata, *canon, *body, *snap;
     struct sp_mark *marks;
 };
 
+#define SP_NEWS_MAX 64u
 #define SP_SCRATCH (2 * SP_MSG_MAX + 2048)
 
 /* Scratch space in a name's or a key's hash, keyed. */

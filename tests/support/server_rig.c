@@ -38,6 +38,7 @@ void rig_start(struct rig *r) {
 void rig_forget(struct rig *r) {
     for (size_t i = 0; i < r->count; i++)
         free(r->outs[i].data);
+    r->forgotten += r->count;
     r->count = 0;
 }
 
@@ -76,7 +77,7 @@ static void keep(struct rig *r, const struct sp_out *o) {
     if (r->count == RIG_OUTS)
         sp_panic(__FILE__, __LINE__, "rig_forget what was sent");
     struct rig_out *to = &r->outs[r->count++];
-    *to = (struct rig_out){o->kind, o->id, o->src, o->dst, malloc(o->len + 1), o->len};
+    *to = (struct rig_out){o->kind, o->id, o->src, o->dst, malloc(o->len + 1), o->len, o->segment};
     if (o->len > 0)
         memcpy(to->data, o->data, o->len);
 }

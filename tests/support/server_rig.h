@@ -16,6 +16,7 @@ struct rig_out {
     struct sp_addr src, dst;
     uint8_t *data;
     size_t len;
+    uint16_t segment;
 };
 
 struct rig {
@@ -32,7 +33,7 @@ struct rig {
     bool fail;       /* everything fails */
     /* What the core sent. */
     struct rig_out outs[RIG_OUTS];
-    size_t count;
+    size_t count, forgotten; /* forgotten: how many before the first */
     bool stopped;
     const char *fatal;
     /* The last control reply. */

@@ -1,0 +1,692 @@
+/* Control sessions, rendezvous and relay through the five calls, with agents made by hand. */
+#include "tests/unit/cm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signpostd/core/overlay.h"
+#include "tests/support/fake_agent.h"
+
+static struct rig r;
+static struct fake a, b;
+static uint8_t buf[2048];
+
+static int begin(void **state) {
+    rig_init(&r, 0);
+    rig_start(&r);
+    rig_zone(&r);
+    fake_init(&a, &r, "laptop.me.example.", 10, true);
+    fake_init(&b, &r, "nas.me.example.", 20, true);
+    rig_forget(&r);
+    return 0;
+}
+
+static int end(void **state) {
+    fake_end(&a);
+    fake_end(&b);
+    rig_end(&r);
+    return 0;
+}
+
+static const struct sp_overlay_counts *counts(void) {
+    return &r.s->overlay->counts;
+}
+
+static struct sp_name name_of(const char *text) {
+    struct sp_name n;
+    assert_int_equal(sp_name_from_text(&n, text, strlen(text), NULL), SP_OK);
+    return n;
+}
+
+static void both_up(uint8_t mapping, uint8_t flags) {
+    struct sp_profile p;
+    struct fake *both[] = {&a, &b};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(fake_handshake(both[i]));
+        fake_profile(both[i], mapping, SP_FILTERING_PORT, flags, &p);
+        assert_true(fake_tell(both[i], &p));
+        fake_forget(both[i]);
+    }
+}
+
+/* a asks for b, with a message of its own. The reply's plan. */
+static bool connect_ab(const uint8_t first[SP_WG_INITIATION], struct sp_session_msg *m, struct sp_plan *ret) {
+    struct sp_session_record rec;
+    size_t n = sp_session_connect_write(21, &b.name, first, SP_WG_INITIATION, buf, sizeof buf);
+    if (!fake_ask(&a, buf, n, m) || m->rcode != SP_RCODE_NOERROR)
+        return false;
+    assert_int_equal(sp_session_record(m, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_PLAN);
+    assert_true(sp_name_equal(&rec.owner, &b.name));
+    *ret = rec.plan;
+    return true;
+}
+
+/* ---- sessions ---- */
+
+static void a_device_has_a_session(void **state) {
+    struct sp_session_msg m;
+    struct sp_session_record rec;
+    assert_true(fake_handshake(&a));
+    assert_int_equal(counts()->begun, 1);
+    /* The zone's own records, inside. */
+    size_t n = sp_session_query_write(5, &b.name, SP_TYPE_KEY, buf, sizeof buf);
+    assert_true(fake_ask(&a, buf, n, &m));
+    assert_int_equal(m.id, 5);
+    assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_KEY);
+    assert_memory_equal(rec.pub, b.key.pub, 32);
+    /* Profile: only one's own. */
+    struct sp_profile p;
+    fake_profile(&a, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&a, &p));
+    struct sp_name zone = name_of(RIG_ZONE);
+    n = sp_session_profile_write(6, &zone, &b.name, &p, buf, sizeof buf);
+    assert_true(fake_ask(&a, buf, n, &m));
+    assert_int_equal(m.rcode, SP_RCODE_REFUSED);
+    /* Updates have their own way; nonsense is told so. */
+    n = rig_update_a(buf, sizeof buf, 7, RIG_ZONE, "laptop.me.example.", "192.0.2.1");
+    assert_true(fake_ask(&a, buf, n, &m));
+    assert_int_equal(m.rcode, SP_RCODE_NOTIMP);
+    n = sp_session_query_write(8, &b.name, SP_TYPE_KEY, buf, sizeof buf);
+    assert_true(fake_ask(&a, buf, n - 1, &m));
+    assert_int_equal(m.rcode, SP_RCODE_FORMERR);
+}
+
+static void pages_of_peers_are_complete(void **state) {
+    struct sp_session_msg m;
+    struct sp_session_record rec;
+    char *text = malloc(100 * 100), *at = text;
+    for (unsigned i = 0; i < 100; i++) {
+        char base64[64];
+        uint8_t seed[32] = {(uint8_t)i, 77};
+        struct sp_ed25519 key;
+        sp_ed25519_from_seed(&key, seed);
+        base64[sp_base64_encode(key.pub, 32, base64, sizeof base64 - 1)] = 0;
+        at += sprintf(at, "d%u 300 IN KEY 512 3 15 %s\n", i, base64);
+    }
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_IMPORT, RIG_ZONE, text, NULL), SP_OP_OK);
+    free(text);
+    rig_forget(&r);
+    assert_true(fake_handshake(&a));
+    struct sp_name after = name_of(RIG_ZONE), last = after;
+    unsigned total = 0, pages = 0;
+    for (bool more = true; more; pages++) {
+        size_t n = sp_session_peers_write((uint16_t)(30 + pages), &after, buf, sizeof buf);
+        assert_true(fake_ask(&a, buf, n, &m));
+        assert_true(m.has_seq);
+        more = m.tc;
+        while (sp_session_record(&m, &rec) == SP_OK) {
+            assert_int_equal(rec.kind, SP_RECORD_KEY);
+            assert_true(sp_name_cmp(&last, &rec.owner) < 0); /* in order, none twice */
+            last = after = rec.owner;
+            total++;
+        }
+    }
+    assert_int_equal(total, 100 + 2 + 1); /* the signpost itself */
+    assert_true(pages > 3);
+    assert_int_equal(counts()->pages, pages);
+}
+
+/* What it may not be used for. */
+static void only_its_own_address_and_purpose(void **state) {
+    uint8_t packet[SP_TUNNEL_MAX];
+    assert_true(fake_handshake(&a));
+    fake_forget(&a);
+    struct sp_tunnel_udp u = {.sport = 853, .dport = 53};
+    u.len = rig_query(packet + SP_TUNNEL_HEAD, 200, 1, "me.example.", SP_TYPE_SOA, false, 0);
+    memcpy(u.src, b.overlay, 16);
+    memcpy(u.dst, a.signpost_overlay, 16);
+    fake_plain(&a, packet, sp_tunnel_udp_write(&u, packet, sizeof packet));
+    assert_int_equal(a.count, 0);
+    assert_int_equal(counts()->dropped_inside_source, 1);
+    /* A packet for a peer is not forwarded. */
+    memcpy(u.src, a.overlay, 16);
+    memcpy(u.dst, b.overlay, 16);
+    fake_plain(&a, packet, sp_tunnel_udp_write(&u, packet, sizeof packet));
+    assert_int_equal(a.count, 1);
+    assert_int_equal(a.inbox[0].data[40], 1); /* destination unreachable */
+    assert_int_equal(a.inbox[0].data[41], 1);
+    /* Another port. */
+    fake_forget(&a);
+    memcpy(u.dst, a.signpost_overlay, 16);
+    u.dport = 22;
+    fake_plain(&a, packet, sp_tunnel_udp_write(&u, packet, sizeof packet));
+    assert_int_equal(a.count, 1);
+    assert_int_equal(a.inbox[0].data[40], 1);
+    assert_int_equal(a.inbox[0].data[41], 4);
+    /* Other protocols, scraps. */
+    fake_forget(&a);
+    uint8_t v4[20] = {0x45};
+    fake_plain(&a, v4, sizeof v4);
+    fake_plain(&a, v4, 1);
+    assert_int_equal(a.count, 0);
+    assert_int_equal(counts()->dropped_inside_form, 2);
+}
+
+static uint16_t icmp_sum(const uint8_t *packet, size_t size) {
+    uint32_t sum = 58 + (uint32_t)(size - 40);
+    for (size_t i = 8; i < size; i += 2)
+        sum += (uint32_t)packet[i] << 8 | (i + 1 < size ? packet[i + 1] : 0);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+/* RFC 4443 4.2; probe.h. */
+static void echo_and_ping_are_answered(void **state) {
+    uint8_t packet[40 + 8 + 57] = {0x60, [5] = 8 + 57, [6] = 58, [7] = 9};
+    assert_true(fake_handshake(&a));
+    fake_forget(&a);
+    memcpy(packet + 8, a.overlay, 16);
+    memcpy(packet + 24, a.signpost_overlay, 16);
+    packet[40] = 128;
+    for (unsigned i = 44; i < sizeof packet; i++)
+        packet[i] = (uint8_t)(i * 37);
+    sp_put_u16(packet + 42, icmp_sum(packet, sizeof packet));
+    assert_int_equal(icmp_sum(packet, sizeof packet), 0);
+    fake_plain(&a, packet, sizeof packet);
+    assert_int_equal(a.count, 1);
+    const uint8_t *got = a.inbox[0].data;
+    assert_int_equal(got[40], 129);
+    assert_int_equal(icmp_sum(got, sizeof packet), 0);
+    assert_memory_equal(got + 8, a.signpost_overlay, 16);
+    assert_memory_equal(got + 24, a.overlay, 16);
+    assert_memory_equal(got + 44, packet + 44, sizeof packet - 44);
+
+    fake_forget(&a);
+    struct sp_probe p = {.kind = SP_PROBE_PING, .path = 3, .cookie = 0x1122334455667788, .size = 100}, pong;
+    size_t n = sp_probe_write(&p, buf, sizeof buf);
+    fake_plain(&a, buf, n);
+    assert_int_equal(a.count, 1);
+    assert_int_equal(sp_probe_read(&pong, a.inbox[0].data, a.inbox[0].len), SP_OK);
+    assert_int_equal(pong.kind, SP_PROBE_PONG);
+    assert_true(pong.cookie == p.cookie && pong.path == 3);
+    assert_memory_equal(&pong.seen, &a.addr, sizeof pong.seen);
+    /* CLOSE ends it: its index dies. */
+    p = (struct sp_probe){.kind = SP_PROBE_CLOSE};
+    n = sp_probe_write(&p, buf, sizeof buf);
+    fake_plain(&a, buf, n);
+    assert_int_equal(r.s->overlay->sessions.count, 0);
+    p = (struct sp_probe){.kind = SP_PROBE_PING, .cookie = 1, .size = 16};
+    fake_forget(&a);
+    fake_plain(&a, buf, sp_probe_write(&p, buf, sizeof buf));
+    assert_int_equal(a.count, 0);
+    assert_int_equal(counts()->dropped_index, 1);
+}
+
+static void strangers_get_nothing(void **state) {
+    static struct fake x;
+    fake_init(&x, &r, "mallory.me.example.", 66, false);
+    rig_forget(&r);
+    assert_false(fake_handshake(&x));
+    assert_int_equal(x.responses, 0);
+    assert_int_equal(r.count, 0);
+    assert_int_equal(counts()->dropped_stranger, 1);
+    assert_int_equal(r.s->overlay->sessions.count, 0);
+    /* An initiation for nobody is a DNS message: malformed. */
+    uint8_t forged[SP_WG_INITIATION] = {1};
+    memset(forged + 4, 0xee, sizeof forged - 4);
+    fake_raw(&x, forged, sizeof forged);
+    assert_int_equal(r.s->overlay->sessions.count, 0);
+    /* Data and frames for indices that do not live. */
+    rig_forget(&r);
+    uint8_t data[64] = {4, 0, 0, 0, 0x80, 1, 2, 3};
+    fake_raw(&x, data, sizeof data);
+    data[0] = 5;
+    fake_raw(&x, data, sizeof data);
+    assert_int_equal(r.count, 0);
+    assert_int_equal(sp_relay_counts(r.s->overlay->relay)->dropped_index, 1);
+    fake_end(&x);
+}
+
+/* A message that begins as ours do but is DNS stays DNS. */
+static void dns_stays_dns(void **state) {
+    for (uint16_t type = 1; type <= 5; type++) {
+        size_t n = rig_query(buf, sizeof buf, (uint16_t)(type << 8), "ns.me.example.", SP_TYPE_A, true, 0);
+        const struct rig_out *o = rig_udp(&r, buf, n);
+        assert_non_null(o);
+        assert_int_equal(rig_answers(o->data, o->len, SP_TYPE_A), 1);
+    }
+    /* The same cookie where DNS has counts, but not STUN's length. */
+    struct sp_msgw w;
+    struct sp_name n = name_of("ns.me.example.");
+    sp_msgw_begin(&w, buf, sizeof buf, 1, 0);
+    sp_msgw_question(&w, &n, SP_TYPE_A, SP_CLASS_IN);
+    size_t len = sp_msgw_end(&w);
+    sp_put_u32(buf + 4, SP_STUN_COOKIE);
+    const struct rig_out *o = rig_udp(&r, buf, len);
+    assert_non_null(o);
+    assert_int_equal(rig_rcode(o->data, o->len), SP_RCODE_FORMERR);
+}
+
+static void a_session_roams(void **state) {
+    assert_true(fake_handshake(&a));
+    a.addr.ip[2] = 99;
+    a.addr.port = 1234;
+    fake_forget(&a);
+    struct sp_probe p = {.kind = SP_PROBE_PING, .cookie = 9, .size = 16}, pong;
+    fake_plain(&a, buf, sp_probe_write(&p, buf, sizeof buf));
+    assert_int_equal(a.count, 1);
+    assert_int_equal(sp_probe_read(&pong, a.inbox[0].data, a.inbox[0].len), SP_OK);
+    assert_memory_equal(&pong.seen, &a.addr, sizeof pong.seen);
+    assert_int_equal(counts()->roamed, 1);
+}
+
+/* Silence, and half-open sessions, end by themselves. */
+static void silence_ends_it(void **state) {
+    uint8_t msg[SP_WG_INITIATION];
+    assert_true(fake_handshake(&a));
+    assert_int_equal(sp_wg_initiate(b.wg, b.signpost, r.now, r.wall, msg), SP_OK);
+    fake_raw(&b, msg, sizeof msg); /* and no more: as a replay of an old one would be */
+    assert_int_equal(r.s->overlay->sessions.count, 2);
+    rig_wait(&r, SP_HALF_OPEN + SP_SEC);
+    assert_int_equal(r.s->overlay->sessions.count, 1);
+    rig_wait(&r, SP_SESSION_AWAY);
+    assert_int_equal(r.s->overlay->sessions.count, 0);
+    assert_int_equal(counts()->away, 1);
+    rig_wait(&r, SP_HOUR);
+    assert_true(sp_server_deadline(r.s) > r.now);
+}
+
+static void a_full_table_refuses(void **state) {
+    static struct fake c;
+    r.s->overlay->sessions.limit = 1;
+    fake_init(&c, &r, "phone.me.example.", 30, true);
+    rig_forget(&r);
+    assert_true(fake_handshake(&a));
+    assert_false(fake_handshake(&c));
+    assert_int_equal(counts()->dropped_sessions_full, 1);
+    rig_forget(&r);
+    rig_wait(&r, SP_EVICTABLE + SP_SEC);
+    c.count = 0;
+    assert_true(fake_handshake(&c));
+    assert_int_equal(counts()->evicted, 1);
+    assert_int_equal(r.s->overlay->sessions.count, 1);
+    fake_end(&c);
+}
+
+/* ---- rendezvous and relay ---- */
+
+static void a_pair_is_brought_together(void **state) {
+    uint8_t first[SP_WG_INITIATION];
+    struct sp_session_msg m, push;
+    struct sp_session_record rec;
+    struct sp_plan plan;
+    memset(first, 0x5c, sizeof first);
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    rig_forget(&r);
+    size_t n = sp_session_connect_write(21, &b.name, first, sizeof first, buf, sizeof buf);
+    fake_dns(&a, buf, n);
+    /* One turn of the server: the answer and the push left in it. */
+    assert_int_equal(rig_sent_count(&r, SP_OUT_DATAGRAM, 0), 2);
+    assert_true(fake_find(&a, SP_SESSION_REPLY, &m));
+    assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+    plan = rec.plan;
+    assert_memory_equal(plan.pub, b.key.pub, 32);
+    assert_true(plan.asked && plan.channel >= 0x80000000u);
+    assert_int_equal(plan.peer.count, 2); /* what it told, and where it was seen */
+    assert_memory_equal(&plan.peer.candidates[1].addr, &b.addr, sizeof b.addr);
+    assert_int_equal(plan.steps[0].tactic, SP_TACTIC_RELAY);
+
+    fake_take(&b);
+    assert_true(fake_find(&b, SP_SESSION_PUSH, &push));
+    assert_int_equal(push.seq.sequence, 1);
+    assert_int_equal(sp_session_record(&push, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_PLAN);
+    assert_true(sp_name_equal(&rec.owner, &a.name));
+    assert_false(rec.plan.asked);
+    uint32_t channel = rec.plan.channel;
+    assert_true(channel >= 0x80000000u && channel != plan.channel);
+    assert_int_equal(sp_session_record(&push, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_FIRST);
+    assert_memory_equal(rec.data, first, sizeof first);
+    assert_int_equal(sp_session_record(&push, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_KEY);
+    assert_memory_equal(rec.pub, a.key.pub, 32);
+
+    /* Before b has said a word nothing of a's comes to it. */
+    fake_forget(&b);
+    fake_frame(&a, plan.channel, "hello", 5);
+    fake_take(&b);
+    assert_int_equal(b.count, 0);
+    uint8_t ack[64];
+    fake_dns(&b, ack, sp_session_ack_write(&push, ack, sizeof ack));
+    assert_int_equal(counts()->acks, 1);
+    fake_frame(&a, plan.channel, "hello", 5);
+    fake_take(&b);
+    assert_int_equal(b.count, 1);
+    assert_int_equal(sp_relay_index(b.inbox[0].data), channel);
+    assert_memory_equal(b.inbox[0].data + SP_RELAY_HEAD, "hello", 5);
+    fake_forget(&a);
+    fake_frame(&b, channel, "world!", 6);
+    fake_take(&a);
+    assert_int_equal(a.count, 1);
+    assert_int_equal(sp_relay_index(a.inbox[0].data), plan.channel);
+    /* Acknowledged: it is not sent again. */
+    rig_forget(&r);
+    rig_wait(&r, 5 * SP_SEC);
+    assert_int_equal(counts()->pushes, 1);
+    assert_int_equal(rig_sent_count(&r, SP_OUT_DATAGRAM, 0), 0);
+}
+
+static void frames_follow_the_session_only(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    struct sp_session_msg push;
+    fake_take(&b);
+    assert_true(fake_find(&b, SP_SESSION_PUSH, &push));
+    fake_dns(&b, buf, sp_session_ack_write(&push, buf, sizeof buf));
+    /* From elsewhere with the right index: not from there. */
+    fake_forget(&b);
+    struct sp_addr home = a.addr;
+    a.addr.port++;
+    fake_frame(&a, plan.channel, "forged", 6);
+    fake_take(&b);
+    assert_int_equal(b.count, 0);
+    assert_int_equal(sp_relay_counts(r.s->overlay->relay)->dropped_source, 1);
+    /* The session moves there: then it does, and the old place is strange. */
+    struct sp_probe p = {.kind = SP_PROBE_PING, .cookie = 9, .size = 16};
+    fake_plain(&a, buf, sp_probe_write(&p, buf, sizeof buf));
+    fake_frame(&a, plan.channel, "moved", 5);
+    fake_take(&b);
+    assert_int_equal(b.count, 1);
+    a.addr = home;
+    fake_frame(&a, plan.channel, "forged", 6);
+    fake_take(&b);
+    assert_int_equal(b.count, 1);
+}
+
+static void joined_frames_leave_joined(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    struct sp_session_msg push;
+    fake_take(&b);
+    assert_true(fake_find(&b, SP_SESSION_PUSH, &push));
+    fake_dns(&b, buf, sp_session_ack_write(&push, buf, sizeof buf));
+    uint8_t joined[4 * 100 + 100];
+    memset(joined, 0xab, sizeof joined);
+    for (unsigned i = 0; i < 4; i++)
+        sp_relay_head(joined + i * 100, plan.channel);
+    /* After three whole and a short frame stands a query: it is answered. */
+    size_t q = rig_query(joined + 300, 100, 3, "ns.me.example.", SP_TYPE_A, false, 0);
+    rig_forget(&r);
+    struct sp_in in = {.kind = SP_IN_DATAGRAM, .data = joined, .len = 300 + q, .segment = 100, .src = a.addr, .dst = rig_server};
+    rig_in(&r, &in, 1);
+    assert_int_equal(rig_sent_count(&r, SP_OUT_DATAGRAM, 0), 2);
+    const struct rig_out *o = rig_sent(&r, SP_OUT_DATAGRAM, 0, 0);
+    assert_int_equal(o->len, 300);
+    assert_int_equal(o->segment, 100);
+    assert_memory_equal(&o->dst, &b.addr, sizeof b.addr);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(sp_relay_is(o->data + i * 100, 100));
+    o = rig_sent(&r, SP_OUT_DATAGRAM, 0, 1);
+    assert_int_equal(rig_answers(o->data, o->len, SP_TYPE_A), 1);
+    assert_int_equal(sp_relay_counts(r.s->overlay->relay)->bytes, 300);
+}
+
+static void who_cannot_be_reached(void **state) {
+    struct sp_session_msg m;
+    struct sp_name nobody = name_of("nobody.me.example."), other = name_of("www.example.net.");
+    assert_true(fake_handshake(&a));
+    static const uint16_t rcodes[] = {SP_RCODE_NXDOMAIN, SP_RCODE_NXDOMAIN, SP_RCODE_SERVFAIL, SP_RCODE_REFUSED};
+    const struct sp_name *names[] = {&nobody, &other, &b.name, &a.name};
+    for (unsigned i = 0; i < 4; i++) {
+        size_t n = sp_session_connect_write(21, names[i], NULL, 0, buf, sizeof buf);
+        assert_true(fake_ask(&a, buf, n, &m));
+        assert_int_equal(m.rcode, rcodes[i]);
+        assert_int_equal(m.ede, SP_EDE_OTHER);
+    }
+    /* Beyond the budget. */
+    unsigned refused = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        size_t n = sp_session_connect_write((uint16_t)i, &nobody, NULL, 0, buf, sizeof buf);
+        rig_forget(&r);
+        refused += fake_ask(&a, buf, n, &m) && m.rcode == SP_RCODE_REFUSED;
+    }
+    assert_true(refused >= 50);
+    assert_int_equal(counts()->dropped_connect_budget, refused);
+    assert_true(counts()->dropped_request_budget > 0);
+}
+
+static void no_relay_no_channel(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    both_up(SP_MAPPING_ENDPOINT, SP_PROFILE_NO_RELAY);
+    assert_true(connect_ab(first, &m, &plan));
+    assert_int_equal(plan.channel, 0);
+    assert_int_equal(sp_relay_counts(r.s->overlay->relay)->channels, 0);
+}
+
+/* Sent again, doubled, then given up; until then the peer counts as away. */
+static void pushes_are_sent_again(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    rig_forget(&r);
+    b.count = 0;
+    rig_wait(&r, 40 * SP_SEC);
+    fake_take(&b);
+    unsigned pushes = 0;
+    for (size_t i = 0; fake_message(&b, i, &m); i++)
+        pushes += m.kind == SP_SESSION_PUSH;
+    assert_int_equal(pushes, SP_PUSH_TRIES - 1);
+    assert_int_equal(counts()->dropped_push_lost, 1);
+    rig_forget(&r);
+    assert_false(connect_ab(first, &m, &plan));
+    assert_int_equal(m.rcode, SP_RCODE_SERVFAIL);
+    /* Heard again, it is back. */
+    struct sp_probe p = {.kind = SP_PROBE_PING, .cookie = 9, .size = 16};
+    fake_plain(&b, buf, sp_probe_write(&p, buf, sizeof buf));
+    assert_true(connect_ab(first, &m, &plan));
+}
+
+static void a_new_network_is_told(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_session_record rec;
+    struct sp_plan plan;
+    struct sp_profile p;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    fake_forget(&b);
+    fake_profile(&a, SP_MAPPING_PORT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&a, &p));
+    fake_take(&b);
+    assert_true(fake_find(&b, SP_SESSION_PUSH, &m));
+    assert_int_equal(m.seq.sequence, 2);
+    assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_PLAN);
+    assert_int_equal(rec.plan.peer.mapping, SP_MAPPING_PORT);
+    /* The same again is no news. */
+    fake_forget(&b);
+    assert_true(fake_tell(&a, &p));
+    fake_take(&b);
+    assert_int_equal(b.count, 0);
+}
+
+/* ---- the zone changes ---- */
+
+static void a_revoked_device_is_cut_off(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_session_record rec;
+    struct sp_plan plan;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    fake_forget(&a);
+    fake_forget(&b);
+    assert_int_equal(rig_ctl(&r, SP_OP_DEVICE_REVOKE, RIG_ZONE, "nas.me.example.", NULL), SP_OP_OK);
+    assert_int_equal(r.s->overlay->sessions.count, 1);
+    assert_int_equal(counts()->revoked, 1);
+    assert_int_equal(sp_relay_counts(r.s->overlay->relay)->channels, 0);
+    fake_take(&a);
+    assert_true(fake_find(&a, SP_SESSION_PUSH, &m));
+    assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_KEY_GONE);
+    assert_true(sp_name_equal(&rec.owner, &b.name));
+    assert_memory_equal(rec.pub, b.key.pub, 32);
+    /* It does not come back, and comes back when it is listed again. */
+    b.responses = 0;
+    rig_wait(&r, 10 * SP_SEC);
+    rig_forget(&r);
+    (void)fake_handshake(&b);
+    assert_int_equal(b.responses, 0);
+    fake_forget(&a);
+    fake_list(&b);
+    fake_take(&a);
+    assert_true(fake_find(&a, SP_SESSION_PUSH, &m));
+    assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+    assert_int_equal(rec.kind, SP_RECORD_KEY);
+    rig_wait(&r, 10 * SP_SEC);
+    assert_true(fake_handshake(&b));
+}
+
+static void a_removed_zone_takes_its_sessions_along(void **state) {
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_REMOVE, RIG_ZONE, NULL), SP_OP_OK);
+    assert_int_equal(r.s->overlay->sessions.count, 0);
+    assert_int_equal(r.s->overlay->realm_count, 0);
+    rig_forget(&r);
+    assert_int_equal(rig_ctl(&r, SP_OP_STATUS, NULL), SP_OP_OK);
+}
+
+/* ---- streams ---- */
+
+static void a_session_on_a_stream(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    struct sp_profile p;
+    a.stream = 9;
+    rig_open(&r, 9, &a.addr, 1 << 20);
+    assert_true(fake_handshake(&a));
+    assert_true(fake_handshake(&b));
+    fake_profile(&b, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&b, &p));
+    assert_true(connect_ab(first, &m, &plan));
+    assert_int_equal(plan.steps[0].tactic, SP_TACTIC_RELAY_TCP);
+    struct sp_session_msg push;
+    fake_take(&b);
+    assert_true(fake_find(&b, SP_SESSION_PUSH, &push));
+    struct sp_session_record rec;
+    assert_int_equal(sp_session_record(&push, &rec), SP_OK);
+    uint32_t channel = rec.plan.channel;
+    fake_dns(&b, buf, sp_session_ack_write(&push, buf, sizeof buf));
+    fake_forget(&a);
+    fake_forget(&b);
+    fake_frame(&a, plan.channel, "over tcp", 8);
+    fake_take(&b);
+    assert_int_equal(b.count, 1);
+    fake_frame(&b, channel, "and back", 8);
+    fake_take(&a);
+    assert_int_equal(a.count, 1);
+    assert_memory_equal(a.inbox[0].data + SP_RELAY_HEAD, "and back", 8);
+    /* It outlives the timeout of streams without a session; when it goes the session is not there. */
+    rig_wait(&r, 60 * SP_SEC);
+    assert_null(rig_sent(&r, SP_OUT_STREAM_CLOSE, 9, 0));
+    rig_close(&r, 9);
+    fake_forget(&b);
+    size_t n = sp_session_connect_write(3, &a.name, NULL, 0, buf, sizeof buf);
+    assert_true(fake_ask(&b, buf, n, &m));
+    assert_int_equal(m.rcode, SP_RCODE_SERVFAIL);
+    fake_frame(&b, channel, "nobody there", 12); /* harmless */
+}
+
+/* ---- floods ---- */
+
+static size_t stun_request(uint8_t *out) {
+    struct sp_stun q = {.method = SP_STUN_BINDING, .class = SP_STUN_REQUEST, .id = {1, 2, 3}};
+    return sp_stun_write(&q, out, SP_STUN_MAX);
+}
+
+static void stun_is_answered_within_its_budget(void **state) {
+    uint8_t msg[SP_STUN_MAX];
+    size_t n = stun_request(msg);
+    const struct rig_out *o = rig_udp(&r, msg, n);
+    assert_non_null(o);
+    struct sp_stun ret;
+    assert_int_equal(sp_stun_read(&ret, o->data, o->len), SP_OK);
+    assert_memory_equal(&ret.mapped, &rig_client, sizeof ret.mapped);
+    unsigned answered = 0;
+    for (unsigned i = 0; i < 3000; i++)
+        answered += rig_udp(&r, msg, n) != NULL;
+    assert_in_range(answered, 900, 1100); /* two seconds' worth of 500 */
+    assert_true(counts()->dropped_stun_budget >= 1900);
+    /* Others and DNS go on. */
+    struct sp_in in = {.kind = SP_IN_DATAGRAM, .data = msg, .len = n, .src = a.addr, .dst = rig_server};
+    rig_forget(&r);
+    rig_in(&r, &in, 1);
+    assert_int_equal(r.count, 1);
+    o = rig_udp(&r, buf, rig_query(buf, sizeof buf, 1, "ns.me.example.", SP_TYPE_A, false, 0));
+    assert_int_equal(rig_answers(o->data, o->len, SP_TYPE_A), 1);
+}
+
+/* Initiations from forged sources: cookies are asked for, no state is kept, whom we know gets through. */
+static void a_flood_of_handshakes_costs_no_state(void **state) {
+    static struct fake x;
+    uint8_t msg[SP_WG_INITIATION];
+    fake_init(&x, &r, "mallory.me.example.", 66, false);
+    assert_true(fake_handshake(&a));
+    size_t used = r.s->mem.used;
+    assert_int_equal(sp_wg_initiate(x.wg, x.signpost, r.now, r.wall, msg), SP_OK);
+    for (unsigned i = 0; i < 4000; i++) {
+        x.addr.ip[1] = (uint8_t)(i >> 8);
+        x.addr.ip[2] = (uint8_t)i;
+        fake_raw(&x, msg, sizeof msg);
+        rig_forget(&r);
+    }
+    assert_int_equal(r.s->overlay->sessions.count, 1);
+    assert_int_equal(r.s->mem.used, used);
+    const struct sp_wg_counts *wg = sp_wg_counts(r.s->overlay->realms[0]->wg);
+    assert_true(wg->cookies_sent > 1000);
+    fake_forget(&a);
+    struct sp_probe p = {.kind = SP_PROBE_PING, .cookie = 9, .size = 16};
+    fake_plain(&a, buf, sp_probe_write(&p, buf, sizeof buf));
+    assert_int_equal(a.count, 1);
+    fake_end(&x);
+}
+
+static void a_session_is_small(void **state) {
+    assert_true(sizeof(struct sp_ctlsession) + sizeof(struct sp_profile) + 64 < 1024);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_device_has_a_session),
+        TEST(pages_of_peers_are_complete),
+        TEST(only_its_own_address_and_purpose),
+        TEST(echo_and_ping_are_answered),
+        TEST(strangers_get_nothing),
+        TEST(dns_stays_dns),
+        TEST(a_session_roams),
+        TEST(silence_ends_it),
+        TEST(a_full_table_refuses),
+        TEST(a_pair_is_brought_together),
+        TEST(frames_follow_the_session_only),
+        TEST(joined_frames_leave_joined),
+        TEST(who_cannot_be_reached),
+        TEST(no_relay_no_channel),
+        TEST(pushes_are_sent_again),
+        TEST(a_new_network_is_told),
+        TEST(a_revoked_device_is_cut_off),
+        TEST(a_removed_zone_takes_its_sessions_along),
+        TEST(a_session_on_a_stream),
+        TEST(stun_is_answered_within_its_budget),
+        TEST(a_flood_of_handshakes_costs_no_state),
+        TEST(a_session_is_small),
+    };
+    return cmocka_run_group_tests_name("server_session", tests, NULL, NULL);
+}
