@@ -8,7 +8,7 @@
 
 #define CHECK(cond) ((cond) ? (void)0 : sp_panic(__FILE__, __LINE__, #cond))
 
-struct sp_name rig_name(const char *text) {
+struct sp_name resolver_rig_name(const char *text) {
     struct sp_name n;
     CHECK(sp_name_from_text(&n, text, strlen(text), NULL) == SP_OK);
     return n;
@@ -17,7 +17,7 @@ struct sp_name rig_name(const char *text) {
 static struct sp_dir_entry *learn(struct resolver_rig *r, const char *name, uint8_t fill) {
     uint8_t seed[SP_ED25519_SEED];
     struct sp_ed25519 key;
-    struct sp_name n = rig_name(name);
+    struct sp_name n = resolver_rig_name(name);
     struct sp_dir_entry *e;
     bool replaced;
     memset(seed, fill, sizeof seed);
@@ -29,8 +29,8 @@ static struct sp_dir_entry *learn(struct resolver_rig *r, const char *name, uint
 void resolver_rig_init(struct resolver_rig *r) {
     memset(r, 0, sizeof *r);
     sp_mem_init(&r->mem, sp_test_grant(), SP_CHUNK * 8);
-    r->config.zone = rig_name("me.signpost.");
-    r->config.self = rig_name("phone.me.signpost.");
+    r->config.zone = resolver_rig_name("me.signpost.");
+    r->config.self = resolver_rig_name("phone.me.signpost.");
     memset(r->config.root_hash, 7, sizeof r->config.root_hash);
     sp_overlay_prefix(r->config.root_hash, r->config.self_addr);
     memset(r->config.self_addr + 8, 0x11, 8);
@@ -46,10 +46,10 @@ void resolver_rig_free(struct resolver_rig *r) {
     sp_mem_done(&r->mem);
 }
 
-void rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t udp_size, uint16_t edns_flags) {
+void resolver_rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t udp_size, uint16_t edns_flags) {
     struct sp_msgw w;
     struct sp_optw o;
-    struct sp_name n = rig_name(name);
+    struct sp_name n = resolver_rig_name(name);
     sp_msgw_begin(&w, r->query, sizeof r->query, 0x1234, SP_FLAG_RD);
     sp_msgw_question(&w, &n, type, SP_CLASS_IN);
     if (udp_size != 0) {
@@ -59,16 +59,16 @@ void rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t
     r->query_len = sp_msgw_end(&w);
 }
 
-enum sp_resolver_verdict rig_ask(struct resolver_rig *r) {
+enum sp_resolver_verdict resolver_rig_ask(struct resolver_rig *r) {
     return sp_resolver_query(&r->config, r->dir, r->query, r->query_len, SP_SEC, r->out, sizeof r->out, &r->out_len, &r->ask);
 }
 
-const char *rig_text(struct resolver_rig *r, const char *name, uint16_t type) {
+const char *resolver_rig_text(struct resolver_rig *r, const char *name, uint16_t type) {
     char text[SP_NAME_TEXT_MAX];
-    rig_query(r, name, type, 0, 0);
-    enum sp_resolver_verdict v = rig_ask(r);
+    resolver_rig_query(r, name, type, 0, 0);
+    enum sp_resolver_verdict v = resolver_rig_ask(r);
     if (v == SP_RESOLVED)
-        return rig_reply(r);
+        return resolver_rig_reply(r);
     sp_name_to_text(&r->ask.name, text);
     snprintf(r->text, sizeof r->text, "%s%s",
              v == SP_RESOLVE_LOOK_UP ? "LOOK_UP " : v == SP_RESOLVE_ASK ? "ASK " : v == SP_RESOLVE_FORWARD ? "FORWARD" : "DROP",
@@ -110,7 +110,7 @@ static void add_record(struct resolver_rig *r, const struct sp_msg *m, const str
     add(r, "%s %u %s %.*s", owner, rr->ttl, type, (int)sp_wr_len(&tw), value);
 }
 
-const char *rig_reply(struct resolver_rig *r) {
+const char *resolver_rig_reply(struct resolver_rig *r) {
     struct sp_msg m, q;
     CHECK(sp_msg_parse(&m, r->out, r->out_len) == SP_OK && (m.flags & SP_FLAG_QR) != 0);
     CHECK(r->out_len <= SP_RESOLVER_UDP_MAX);

@@ -38,7 +38,7 @@ static void expect(const char *name, uint16_t type, const char *want, const uint
         snprintf(text, sizeof text, "%.*s%s%s", (int)(at - want), want, addr_text(addr), at + 2);
     else
         snprintf(text, sizeof text, "%s", want);
-    assert_string_equal(rig_text(r, name, type), text);
+    assert_string_equal(resolver_rig_text(r, name, type), text);
 }
 
 static void devices_have_their_overlay_address(void **state) {
@@ -71,9 +71,9 @@ static void unknown_names_are_looked_up_then_answered(void **state) {
     expect("tablet.me.signpost.", SP_TYPE_A, "LOOK_UP tablet.me.signpost.", NULL);
     struct sp_dir_entry *device;
     r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_OK, r->out, sizeof r->out, &device);
-    assert_string_equal(rig_reply(r), "3 AA RD" SOA);
+    assert_string_equal(resolver_rig_reply(r), "3 AA RD" SOA);
     assert_null(device);
-    struct sp_name name = rig_name("tablet.me.signpost.");
+    struct sp_name name = resolver_rig_name("tablet.me.signpost.");
     sp_directory_absent(r->dir, &name, 0);
     expect("tablet.me.signpost.", SP_TYPE_AAAA, "3 AA RD" SOA, NULL);
     /* A name without a device may have other data. */
@@ -83,23 +83,23 @@ static void unknown_names_are_looked_up_then_answered(void **state) {
 static void after_a_look_up_the_address(void **state) {
     struct sp_dir_entry *device;
     char want[200];
-    rig_query(r, "laptop.me.signpost.", SP_TYPE_AAAA, 0, 0);
+    resolver_rig_query(r, "laptop.me.signpost.", SP_TYPE_AAAA, 0, 0);
     r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_OK, r->out, sizeof r->out, &device);
     snprintf(want, sizeof want, "0 AA RD; laptop.me.signpost. 30 AAAA %s", addr_text(r->laptop->overlay));
-    assert_string_equal(rig_reply(r), want);
+    assert_string_equal(resolver_rig_reply(r), want);
     assert_ptr_equal(device, r->laptop);
 }
 
 static void rfc8914_a_failed_look_up_says_why(void **state) {
     struct sp_dir_entry *device;
-    rig_query(r, "tablet.me.signpost.", SP_TYPE_AAAA, 1232, 0);
+    resolver_rig_query(r, "tablet.me.signpost.", SP_TYPE_AAAA, 1232, 0);
     r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_STATE, r->out, sizeof r->out, &device);
-    assert_string_equal(rig_reply(r), "2 RD | OPT 1232 22 no session with the signpost");
+    assert_string_equal(resolver_rig_reply(r), "2 RD | OPT 1232 22 no session with the signpost");
     r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_AGAIN, r->out, sizeof r->out, &device);
-    assert_string_equal(rig_reply(r), "2 RD | OPT 1232 22 no answer from the signpost");
-    rig_query(r, "tablet.me.signpost.", SP_TYPE_AAAA, 0, 0);
+    assert_string_equal(resolver_rig_reply(r), "2 RD | OPT 1232 22 no answer from the signpost");
+    resolver_rig_query(r, "tablet.me.signpost.", SP_TYPE_AAAA, 0, 0);
     r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_AGAIN, r->out, sizeof r->out, &device);
-    assert_string_equal(rig_reply(r), "2 RD");
+    assert_string_equal(resolver_rig_reply(r), "2 RD");
 }
 
 static void other_data_is_asked_of_the_signpost(void **state) {
@@ -144,8 +144,8 @@ static void short_names_where_search_is_on(void **state) {
     expect("tablet.", SP_TYPE_AAAA, "LOOK_UP tablet.me.signpost.", NULL);
     struct sp_dir_entry *device;
     r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_OK, r->out, sizeof r->out, &device);
-    assert_string_equal(rig_reply(r), "5 RD");
-    struct sp_name name = rig_name("tablet.me.signpost.");
+    assert_string_equal(resolver_rig_reply(r), "5 RD");
+    struct sp_name name = resolver_rig_name("tablet.me.signpost.");
     sp_directory_absent(r->dir, &name, 0);
     expect("tablet.", SP_TYPE_AAAA, "5 RD", NULL);
     r->config.forward = true;
@@ -207,7 +207,7 @@ static void nothing_of_ours_is_forwarded(void **state) {
         if (n >= 10)
             memmove(name, name + 4 * n - 24, strlen(name + 4 * n - 24) + 1);
         for (unsigned t = 0; t < sizeof types / sizeof types[0]; t++)
-            assert_string_not_equal(rig_text(r, name, types[t]), "FORWARD");
+            assert_string_not_equal(resolver_rig_text(r, name, types[t]), "FORWARD");
     }
     expect("xme.signpost.", SP_TYPE_A, "FORWARD", NULL);
     expect("signpost.", SP_TYPE_TXT, "FORWARD", NULL);
@@ -223,68 +223,68 @@ static void private_types_are_refused(void **state) {
 
 static void others_are_refused_without_forwarding(void **state) {
     expect("example.com.", SP_TYPE_A, "5 RD", NULL);
-    rig_query(r, "example.com.", SP_TYPE_A, 4096, 0);
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "5 RD | OPT 1232 20 not a name of this device's zone");
+    resolver_rig_query(r, "example.com.", SP_TYPE_A, 4096, 0);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "5 RD | OPT 1232 20 not a name of this device's zone");
     r->config.forward = true;
     expect("example.com.", SP_TYPE_A, "FORWARD", NULL);
     r->query[2] = 0; /* RD not set */
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "5 RA");
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "5 RA");
 }
 
 /* ---- the protocol ---- */
 
 static void rfc6891_edns_comes_back(void **state) {
     char want[200];
-    rig_query(r, "laptop.me.signpost.", SP_TYPE_AAAA, 4096, SP_EDNS_DO);
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
+    resolver_rig_query(r, "laptop.me.signpost.", SP_TYPE_AAAA, 4096, SP_EDNS_DO);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
     snprintf(want, sizeof want, "0 AA RD; laptop.me.signpost. 30 AAAA %s | OPT 1232 DO", addr_text(r->laptop->overlay));
-    assert_string_equal(rig_reply(r), want);
+    assert_string_equal(resolver_rig_reply(r), want);
     r->query[r->query_len - 5] = 1; /* EDNS version 1 */
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "16 RD | OPT 1232 DO");
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "16 RD | OPT 1232 DO");
 }
 
 static void rfc4035_flags(void **state) {
-    rig_query(r, "laptop.me.signpost.", SP_TYPE_A, 0, 0);
+    resolver_rig_query(r, "laptop.me.signpost.", SP_TYPE_A, 0, 0);
     r->query[2] = 0;
     r->query[3] = 0x30; /* AD, CD */
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "0 AA CD" SOA);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "0 AA CD" SOA);
     r->config.forward = true;
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "0 AA RA CD" SOA);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "0 AA RA CD" SOA);
 }
 
 static void rfc8906_what_is_no_query(void **state) {
-    rig_query(r, "laptop.me.signpost.", SP_TYPE_A, 0, 0);
+    resolver_rig_query(r, "laptop.me.signpost.", SP_TYPE_A, 0, 0);
     r->query[2] |= 0x80;
-    assert_int_equal(rig_ask(r), SP_RESOLVE_DROP);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVE_DROP);
     r->query[2] = 5 << 3;
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "4");
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "4");
     r->query[2] = 0;
     r->query[5] = 2; /* two questions */
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
     assert_int_equal(r->out[3] & 15, SP_RCODE_FORMERR);
     r->query[5] = 0;
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
     assert_int_equal(r->out[3] & 15, SP_RCODE_FORMERR);
     r->query[5] = 1;
     for (size_t n = 0; n < r->query_len; n++) {
         size_t len = r->query_len;
         r->query_len = n;
-        assert_int_equal(rig_ask(r), n < 12 ? SP_RESOLVE_DROP : SP_RESOLVED);
+        assert_int_equal(resolver_rig_ask(r), n < 12 ? SP_RESOLVE_DROP : SP_RESOLVED);
         if (n >= 12)
             assert_int_equal(r->out[3] & 15, SP_RCODE_FORMERR);
         r->query_len = len;
     }
     r->query[r->query_len - 1] = SP_CLASS_CH;
-    assert_int_equal(rig_ask(r), SP_RESOLVED);
-    assert_string_equal(rig_reply(r), "5");
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVED);
+    assert_string_equal(resolver_rig_reply(r), "5");
     r->query_len = 4097;
-    assert_int_equal(rig_ask(r), SP_RESOLVE_DROP);
+    assert_int_equal(resolver_rig_ask(r), SP_RESOLVE_DROP);
 }
 
 static void the_resolvers_address(void **state) {

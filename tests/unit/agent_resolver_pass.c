@@ -40,7 +40,7 @@ static void answer(uint16_t flags, const struct record *records) {
     for (; records->owner != NULL; records++) {
         uint8_t rdata[1024];
         struct sp_wr wr = sp_wr_init(rdata, sizeof rdata);
-        struct sp_name owner = rig_name(records->owner);
+        struct sp_name owner = resolver_rig_name(records->owner);
         assert_int_equal(sp_rdata_from_text(records->type, records->rdata, strlen(records->rdata), NULL, &wr), SP_OK);
         assert_int_equal(sp_msgw_rr(&w, records->section, &owner, records->type, SP_CLASS_IN, 60, rdata, sp_wr_len(&wr)), SP_OK);
     }
@@ -49,16 +49,16 @@ static void answer(uint16_t flags, const struct record *records) {
 
 static const char *upstream(void) {
     r->out_len = sp_resolver_upstream(&r->config, r->query, r->query_len, reply, reply_len, r->out, sizeof r->out);
-    return rig_reply(r);
+    return resolver_rig_reply(r);
 }
 
 static const char *relay(void) {
     r->out_len = sp_resolver_relay(&r->config, r->query, r->query_len, reply, reply_len, r->out, sizeof r->out);
-    return rig_reply(r);
+    return resolver_rig_reply(r);
 }
 
 static void ordinary_answers_pass(void **state) {
-    rig_query(r, "www.example.com.", SP_TYPE_A, 0, 0);
+    resolver_rig_query(r, "www.example.com.", SP_TYPE_A, 0, 0);
     answer(SP_FLAG_RD | SP_FLAG_RA | SP_FLAG_AA | SP_FLAG_AD, (struct record[]){{1, "www.example.com.", SP_TYPE_CNAME, "web.example.com."},
                                                                   {1, "web.example.com.", SP_TYPE_A, "192.0.2.1"},
                                                                   {1, "web.example.com.", SP_TYPE_A, "192.168.1.1"},
@@ -74,7 +74,7 @@ static void ordinary_answers_pass(void **state) {
 }
 
 static const char *upstream_one(uint16_t type, const char *rdata) {
-    rig_query(r, "x.example.", type, 0, 0);
+    resolver_rig_query(r, "x.example.", type, 0, 0);
     answer(SP_FLAG_RD, (struct record[]){{1, "x.example.", type, rdata}, {0}});
     return upstream();
 }
@@ -116,7 +116,7 @@ static void rfc9460_hints_are_looked_at(void **state) {
 
 /* Nobody else speaks of our zone. */
 static void strangers_records_of_the_zone_are_dropped(void **state) {
-    rig_query(r, "x.example.", SP_TYPE_AAAA, 0, 0);
+    resolver_rig_query(r, "x.example.", SP_TYPE_AAAA, 0, 0);
     answer(SP_FLAG_RD, (struct record[]){{1, "x.example.", SP_TYPE_CNAME, "laptop.me.signpost."},
                                          {1, "LAPTOP.me.signpost.", SP_TYPE_AAAA, "2001:db8::1"},
                                          {2, "me.signpost.", SP_TYPE_NS, "ns.x.example."},
@@ -128,7 +128,7 @@ static void strangers_records_of_the_zone_are_dropped(void **state) {
 static void only_the_answer_to_the_question_passes(void **state) {
     const char *const failed = "2 RD RA | OPT 1232 23 the answer is to something else";
     const struct record good[] = {{1, "x.example.", SP_TYPE_A, "192.0.2.1"}, {0}};
-    rig_query(r, "x.example.", SP_TYPE_A, 1232, 0);
+    resolver_rig_query(r, "x.example.", SP_TYPE_A, 1232, 0);
     answer(SP_FLAG_RD, good);
     assert_string_equal(upstream(), "0 RD RA; x.example. 60 A 192.0.2.1 | OPT 1232");
     reply[1] ^= 1; /* another id */
@@ -149,7 +149,7 @@ static void only_the_answer_to_the_question_passes(void **state) {
         assert_string_equal(upstream(), failed);
     }
     r->out_len = sp_resolver_upstream(&r->config, r->query, r->query_len, NULL, 0, r->out, sizeof r->out);
-    assert_string_equal(rig_reply(r), "2 RD RA | OPT 1232 23 no answer from the network's resolvers");
+    assert_string_equal(resolver_rig_reply(r), "2 RD RA | OPT 1232 23 no answer from the network's resolvers");
 }
 
 /* RFC 6891 6.2.3, 2181 9: what does not fit is said to be missing. */
@@ -161,11 +161,11 @@ static void long_answers_are_cut_at_the_clients_size(void **state) {
         records[i] = (struct record){1, "x.example.", SP_TYPE_TXT, texts[i]};
     }
     records[39] = (struct record){0};
-    rig_query(r, "x.example.", SP_TYPE_TXT, 0, 0);
+    resolver_rig_query(r, "x.example.", SP_TYPE_TXT, 0, 0);
     answer(SP_FLAG_RD, records);
     assert_memory_equal(upstream(), "0 TC RD RA;", 11);
     assert_true(r->out_len <= 512);
-    rig_query(r, "x.example.", SP_TYPE_TXT, 1000, 0);
+    resolver_rig_query(r, "x.example.", SP_TYPE_TXT, 1000, 0);
     answer(SP_FLAG_RD, records);
     assert_memory_equal(upstream(), "0 TC RD RA;", 11);
     assert_true(r->out_len > 512 && r->out_len <= 1000);
@@ -176,7 +176,7 @@ static void long_answers_are_cut_at_the_clients_size(void **state) {
 }
 
 static void malformed_rdata_is_left_out(void **state) {
-    rig_query(r, "x.example.", SP_TYPE_MX, 0, 0);
+    resolver_rig_query(r, "x.example.", SP_TYPE_MX, 0, 0);
     answer(SP_FLAG_RD, (struct record[]){{1, "x.example.", SP_TYPE_MX, "10 mail.example."}, {0}});
     assert_string_equal(upstream(), "0 RD RA; x.example. 60 MX 10 mail.example.");
     reply[reply_len - 2] = 0xff; /* a pointer to what follows */
@@ -186,12 +186,12 @@ static void malformed_rdata_is_left_out(void **state) {
 /* ---- from the signpost ---- */
 
 static void the_signposts_answers_pass(void **state) {
-    rig_query(r, "laptop.me.signpost.", SP_TYPE_SSHFP, 1232, 0);
+    resolver_rig_query(r, "laptop.me.signpost.", SP_TYPE_SSHFP, 1232, 0);
     answer(SP_FLAG_AA, (struct record[]){{1, "laptop.me.signpost.", SP_TYPE_SSHFP, "4 2 00"}, {0}});
     reply[0] ^= 0xff; /* the session's id is another */
     assert_string_equal(relay(), "0 AA RD RA; laptop.me.signpost. 60 SSHFP 4 2 00 | OPT 1232");
     r->out_len = sp_resolver_relay(&r->config, r->query, r->query_len, NULL, 0, r->out, sizeof r->out);
-    assert_string_equal(rig_reply(r), "2 RD RA | OPT 1232 22 no answer from the signpost");
+    assert_string_equal(resolver_rig_reply(r), "2 RD RA | OPT 1232 22 no answer from the signpost");
     reply[13] ^= 1;
     assert_string_equal(relay(), "2 RD RA | OPT 1232 22 the signpost's answer is to something else");
 }
@@ -202,14 +202,14 @@ static void published_addresses_do_not_pass(void **state) {
     uint8_t prefix[8];
     sp_overlay_prefix(r->config.root_hash, prefix);
     overlay_text(prefix, text);
-    rig_query(r, "www.laptop.me.signpost.", SP_TYPE_AAAA, 0, 0);
+    resolver_rig_query(r, "www.laptop.me.signpost.", SP_TYPE_AAAA, 0, 0);
     answer(SP_FLAG_AA, (struct record[]){{1, "www.laptop.me.signpost.", SP_TYPE_AAAA, "2001:db8::1"},
                                          {1, "www.laptop.me.signpost.", SP_TYPE_AAAA, text},
                                          {3, "laptop.me.signpost.", SP_TYPE_A, "192.0.2.1"},
                                          {0}});
     snprintf(want, sizeof want, "0 AA RD RA; www.laptop.me.signpost. 60 AAAA %s", text);
     assert_string_equal(relay(), want);
-    rig_query(r, "laptop.me.signpost.", SP_TYPE_HTTPS, 0, 0);
+    resolver_rig_query(r, "laptop.me.signpost.", SP_TYPE_HTTPS, 0, 0);
     answer(SP_FLAG_AA, (struct record[]){{1, "laptop.me.signpost.", SP_TYPE_HTTPS, "1 . ipv4hint=192.0.2.1"}, {0}});
     assert_string_equal(relay(), "0 AA RD RA");
 }
