@@ -251,6 +251,7 @@ void sp_ctlsessions_expire(struct sp_server *s) {
             continue;
         }
         sp_pushes_expire(s, ses);
-        sp_ctlsession_rearm(s, ses);
+        if (sp_ring_alone(&ses->ready)) /* else when what is due has been sent */
+            sp_ctlsession_rearm(s, ses);
     }
 }
