@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/cli/cli.h"
 #include "client/core/presence.h"
@@ -82,12 +81,7 @@ static int set_port(struct up *u, const char *text) {
 }
 
 static int set_dns(struct up *u, const char *text) {
-    static const char *const modes[] = {"auto", "resolved", "resolvconf", "nss", "none"};
-    unsigned m = 0;
-    while (m < LENGTH(modes) && strcmp(modes[m], text) != 0)
-        m++;
-    u->options->dns = (enum spl_dns_mode)m;
-    if (m == LENGTH(modes))
+    if (spl_dns_mode_parse(text, &u->options->dns) != SP_OK)
         return cli_usage("up", "--dns %s: not one of auto, resolved, resolvconf, nss, none", text);
     return CLI_OK;
 }

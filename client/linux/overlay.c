@@ -5,6 +5,8 @@
 
 #include "client/core/resolver.h"
 #include "client/linux/privilege.h"
+#include "client/linux/resolve_socket.h"
+#include "client/linux/upstream.h"
 #include "proto/crypto/aead_openssl.h"
 #include "proto/linux/clock.h"
 #include "proto/linux/tcp.h"
@@ -32,10 +34,11 @@ sp_err spl_overlay_open(struct spl_overlay *o, struct sp_agent_config *config, c
                              "the overlay needs root or CAP_NET_ADMIN, to make a network device: run as root; or only register the "
                              "name: signpost-agent up --register-only");
     own_address(config, c.addr);
+    spl_dns_hook_heal(interface != NULL ? interface : SPL_TUN_NAME);
     SP_TRY(spl_tun_open(&o->tun, &c, err));
     if (sp_aead_openssl_new(&o->aead) != SP_OK)
         o->aead = (struct sp_aead){0};
-    o->dns = dns;
+    o->dns = spl_dns_mode_choose(dns);
     zone_text(&config->id.zone, o->zone);
     sp_resolver_addr(config->id.root_hash, o->resolver);
     oc->grant = spl_grant_small();
@@ -47,15 +50,35 @@ sp_err spl_overlay_open(struct spl_overlay *o, struct sp_agent_config *config, c
     return SP_OK;
 }
 
+static void start_resolver(struct spl_overlay *o) {
+    struct spl_error err;
+    struct spl_dns_hook_config c = {
+        .mode = o->dns, .ifname = spl_tun_name(o->tun), .ifindex = (unsigned)spl_tun_index(o->tun), .zone = o->zone};
+    memcpy(c.server, o->resolver, sizeof c.server);
+    if (o->dns != SPL_DNS_NONE && spl_resolve_socket_open(&o->socket, o->loop, SPL_RESOLVE_PATH, &err) != SP_OK)
+        spl_say("warning: %s; programs cannot ask through libnss_signpost", err.text);
+    if (o->dns == SPL_DNS_RESOLVCONF && spl_upstream_new(&o->upstream, o->loop, o->resolver, NULL, &err) != SP_OK)
+        spl_say("warning: %s; names outside the zone are not forwarded", err.text);
+    if (spl_dns_hook_set(&o->hook, spl_loop_base(o->loop), &c, &err) != SP_OK)
+        spl_say("warning: %s; names of the zone can be asked at the overlay's resolver, whose address ends in ::53", err.text);
+}
+
 sp_err spl_overlay_start(struct spl_overlay *o, struct spl_loop *loop, struct spl_error *err) {
     o->loop = loop;
-    spl_say("the overlay is on %s, with %s's ChaCha20-Poly1305", spl_tun_name(o->tun),
-            o->aead.seal != NULL ? "OpenSSL" : "libsodium");
+    spl_say("the overlay is on %s, with %s's ChaCha20-Poly1305; names: %s", spl_tun_name(o->tun),
+            o->aead.seal != NULL ? "OpenSSL" : "libsodium", spl_dns_mode_text(o->dns));
+    start_resolver(o);
     return spl_tun_start(o->tun, loop, err);
 }
 
 void spl_overlay_stop(struct spl_overlay *o) {
+    spl_dns_hook_free(o->hook);
+    spl_upstream_free(o->upstream);
+    spl_resolve_socket_free(o->socket);
     spl_tun_close(o->tun);
+    o->hook = NULL;
+    o->upstream = NULL;
+    o->socket = NULL;
     o->tun = NULL;
 }
 
@@ -69,9 +92,13 @@ void spl_overlay_close(struct spl_overlay *o) {
 void spl_overlay_given(struct spl_overlay *o, const struct sp_out *out) {
     if (out->kind == SP_OUT_PACKET && o->tun != NULL)
         spl_tun_write(o->tun, out);
+    else if (out->kind == SP_OUT_RESOLVED && o->socket != NULL)
+        spl_resolve_socket_given(o->socket, out);
 }
 
 void spl_overlay_effect(struct spl_overlay *o, const struct sp_event *ev) {
     if (ev->kind == SP_EV_CONNECT)
         spl_tcp_connect(o->loop, ev->id, &ev->addr);
+    else if (ev->kind == SP_EV_FORWARD && o->upstream != NULL)
+        spl_upstream_ask(o->upstream, ev);
 }

@@ -13,6 +13,9 @@ struct spl_overlay {
     char zone[SP_NAME_TEXT_MAX];
     uint8_t resolver[16];
     struct spl_loop *loop;
+    struct spl_resolve_socket *socket;
+    struct spl_upstream *upstream;
+    struct spl_dns_hook *hook;
 };
 
 /* Makes the device and completes config->overlay: memory, engine, MTU, what device and resolver can do. interface NULL: the default
