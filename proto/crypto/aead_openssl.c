@@ -1,60 +1,73 @@
 #include "proto/crypto/aead_openssl.h"
 
+#include <string.h>
+
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
-/* A context for each direction: to turn one around costs more than to give it a key. Contexts keep the last key
- * until they are freed, which wipes them. */
-struct engine {
-    EVP_CIPHER *cipher;
-    EVP_CIPHER_CTX *seal, *open;
+/* One direction. To turn a context around, or to give it a key, costs about as much as half a packet: so each direction has one,
+ * and the key is given when it changes. */
+struct half {
+    EVP_CIPHER_CTX *ctx;
+    uint8_t key[SP_AEAD_KEY];
+    bool keyed;
 };
 
-static void nonce_of(uint64_t counter, uint8_t ret[12]) {
-    for (unsigned i = 0; i < 12; i++)
-        ret[i] = i < 4 ? 0 : (uint8_t)(counter >> 8 * (i - 4));
+struct engine {
+    EVP_CIPHER *cipher;
+    struct half seal, open;
+};
+
+/* A new message: its nonce, for opening its tag. */
+static bool begin(struct half *h, const uint8_t key[SP_AEAD_KEY], uint64_t counter, const OSSL_PARAM *params, int sealing) {
+    uint8_t nonce[12] = {0};
+    bool same = h->keyed && CRYPTO_memcmp(h->key, key, SP_AEAD_KEY) == 0;
+    for (unsigned i = 0; i < 8; i++)
+        nonce[4 + i] = (uint8_t)(counter >> 8 * i);
+    if (!same)
+        memcpy(h->key, key, SP_AEAD_KEY);
+    h->keyed = (sealing ? EVP_EncryptInit_ex2 : EVP_DecryptInit_ex2)(h->ctx, NULL, same ? NULL : key, nonce, params) == 1;
+    return h->keyed;
+}
+
+/* The text, then its tag: made, or compared with the one that `begin` was given. */
+static bool run(struct half *h, uint8_t *out, const uint8_t *in, size_t len) {
+    int rest;
+    return (len == 0 || EVP_Cipher(h->ctx, out, in, (unsigned)len) == (int)len) && EVP_CipherFinal_ex(h->ctx, out + len, &rest) == 1;
 }
 
 static void seal(void *ctx, uint8_t *out, const uint8_t key[SP_AEAD_KEY], uint64_t counter, const uint8_t *in,
                  size_t len) {
     struct engine *e = ctx;
-    uint8_t nonce[12];
-    int n, rest;
-    nonce_of(counter, nonce);
-    bool good = EVP_EncryptInit_ex(e->seal, NULL, NULL, key, nonce) == 1;
-    if (len > 0)
-        good = good && EVP_EncryptUpdate(e->seal, out, &n, in, (int)len) == 1;
-    good = good && EVP_EncryptFinal_ex(e->seal, out + len, &rest) == 1 &&
-           EVP_CIPHER_CTX_ctrl(e->seal, EVP_CTRL_AEAD_GET_TAG, SP_AEAD_TAG, out + len) == 1;
+    OSSL_PARAM tag[] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, out + len, SP_AEAD_TAG),
+                        OSSL_PARAM_construct_end()};
+    bool good = begin(&e->seal, key, counter, NULL, 1) && run(&e->seal, out, in, len) &&
+                EVP_CIPHER_CTX_get_params(e->seal.ctx, tag) == 1;
     SP_ASSERT(good);
 }
 
 static bool open(void *ctx, uint8_t *out, const uint8_t key[SP_AEAD_KEY], uint64_t counter, const uint8_t *in,
                  size_t len) {
     struct engine *e = ctx;
-    uint8_t nonce[12], tag[SP_AEAD_TAG];
-    int n, rest;
+    uint8_t want[SP_AEAD_TAG];
     if (len < SP_AEAD_TAG)
         return false;
     len -= SP_AEAD_TAG;
-    for (unsigned i = 0; i < SP_AEAD_TAG; i++)
-        tag[i] = in[len + i];
-    nonce_of(counter, nonce);
-    if (EVP_DecryptInit_ex(e->open, NULL, NULL, key, nonce) != 1 ||
-        EVP_CIPHER_CTX_ctrl(e->open, EVP_CTRL_AEAD_SET_TAG, SP_AEAD_TAG, tag) != 1)
-        return false;
-    if (len > 0 && EVP_DecryptUpdate(e->open, out, &n, in, (int)len) != 1)
-        return false;
-    return EVP_DecryptFinal_ex(e->open, out + len, &rest) == 1;
+    memcpy(want, in + len, SP_AEAD_TAG);
+    OSSL_PARAM tag[] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, want, SP_AEAD_TAG),
+                        OSSL_PARAM_construct_end()};
+    return begin(&e->open, key, counter, tag, 0) && run(&e->open, out, in, len);
 }
 
 static void engine_free(struct engine *e) {
     if (e == NULL)
         return;
-    EVP_CIPHER_CTX_free(e->seal);
-    EVP_CIPHER_CTX_free(e->open);
+    EVP_CIPHER_CTX_free(e->seal.ctx);
+    EVP_CIPHER_CTX_free(e->open.ctx);
     EVP_CIPHER_free(e->cipher);
-    OPENSSL_free(e);
+    OPENSSL_clear_free(e, sizeof *e);
 }
 
 sp_err sp_aead_openssl_new(struct sp_aead *ret) {
@@ -62,11 +75,11 @@ sp_err sp_aead_openssl_new(struct sp_aead *ret) {
     if (e == NULL)
         return SP_ERR_UNSUP;
     e->cipher = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
-    e->seal = EVP_CIPHER_CTX_new();
-    e->open = EVP_CIPHER_CTX_new();
-    if (e->cipher == NULL || e->seal == NULL || e->open == NULL ||
-        EVP_EncryptInit_ex(e->seal, e->cipher, NULL, NULL, NULL) != 1 ||
-        EVP_DecryptInit_ex(e->open, e->cipher, NULL, NULL, NULL) != 1) {
+    e->seal.ctx = EVP_CIPHER_CTX_new();
+    e->open.ctx = EVP_CIPHER_CTX_new();
+    if (e->cipher == NULL || e->seal.ctx == NULL || e->open.ctx == NULL ||
+        EVP_EncryptInit_ex(e->seal.ctx, e->cipher, NULL, NULL, NULL) != 1 ||
+        EVP_DecryptInit_ex(e->open.ctx, e->cipher, NULL, NULL, NULL) != 1) {
         engine_free(e);
         return SP_ERR_UNSUP;
     }
