@@ -28,7 +28,8 @@ void sp_path_init(struct sp_path *p, const struct sp_addr *addr, uint8_t tactic)
 }
 
 sp_duration sp_path_limit(const struct sp_path *p) {
-    return 3 * p->rtt > SP_PATH_LIMIT_MIN ? 3 * p->rtt : SP_PATH_LIMIT_MIN;
+    sp_duration d = p->rtt + p->rtt / 2 + 50 * SP_MS;
+    return d > SP_PATH_LIMIT_MIN ? d : SP_PATH_LIMIT_MIN;
 }
 
 uint64_t sp_path_cookie(struct sp_path *p, struct sp_rng *rng, sp_instant now) {
