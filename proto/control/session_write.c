@@ -30,8 +30,8 @@ size_t sp_session_peers_write(uint16_t id, const struct sp_name *after, uint8_t 
     return sp_session_query_write(id, after, SP_TYPE_SPPEERS, out, cap);
 }
 
-size_t sp_session_connect_write(uint16_t id, const struct sp_name *peer, const uint8_t *first, size_t first_len, uint8_t *out,
-                                size_t cap) {
+size_t sp_session_connect_write(uint16_t id, const struct sp_name *peer, const uint8_t *first, size_t first_len,
+                                uint8_t *out, size_t cap) {
     struct sp_msgw w = query(id, peer, SP_TYPE_SPPLAN, out, cap);
     struct sp_name root;
     sp_name_root(&root);
@@ -40,8 +40,8 @@ size_t sp_session_connect_write(uint16_t id, const struct sp_name *peer, const u
     return query_end(&w);
 }
 
-size_t sp_session_profile_write(uint16_t id, const struct sp_name *zone, const struct sp_name *device, const struct sp_profile *p,
-                                uint8_t *out, size_t cap) {
+size_t sp_session_profile_write(uint16_t id, const struct sp_name *zone, const struct sp_name *device,
+                                const struct sp_profile *p, uint8_t *out, size_t cap) {
     uint8_t rdata[SP_PROFILE_MAX];
     struct sp_wr wr = sp_wr_init(rdata, sizeof rdata);
     sp_profile_write(&wr, p);
@@ -57,7 +57,8 @@ size_t sp_session_profile_write(uint16_t id, const struct sp_name *zone, const s
 
 /* ---- answers and pushes ---- */
 
-void sp_session_reply_begin(struct sp_session_writer *w, const struct sp_session_msg *m, uint16_t rcode, uint8_t *out, size_t cap) {
+void sp_session_reply_begin(struct sp_session_writer *w, const struct sp_session_msg *m, uint16_t rcode, uint8_t *out,
+                            size_t cap) {
     unsigned opcode = SP_OPCODE_OF(m->flags);
     uint16_t flags = (uint16_t)(SP_FLAG_QR | opcode << 11 | (m->flags & SP_FLAG_RD) | SP_RCODE_OF(rcode));
     if (opcode == SP_OPCODE_QUERY && rcode == SP_RCODE_NOERROR)
@@ -68,15 +69,16 @@ void sp_session_reply_begin(struct sp_session_writer *w, const struct sp_session
         sp_msgw_question(&w->msg, &m->name, m->qtype, SP_CLASS_IN);
 }
 
-void sp_session_push_begin(struct sp_session_writer *w, uint16_t id, const struct sp_name *zone, uint8_t *out, size_t cap) {
+void sp_session_push_begin(struct sp_session_writer *w, uint16_t id, const struct sp_name *zone, uint8_t *out,
+                           size_t cap) {
     w->full = false;
     sp_msgw_begin(&w->msg, out, cap, id, SP_OPCODE_NOTIFY << 11 | SP_FLAG_AA);
     sp_msgw_question(&w->msg, zone, SP_TYPE_SPSEQ, SP_CLASS_IN);
 }
 
 /* Answers end where an EDE still fits. */
-static bool put(struct sp_session_writer *w, const struct sp_name *owner, uint16_t type, uint16_t rclass, const uint8_t *rdata,
-                size_t len) {
+static bool put(struct sp_session_writer *w, const struct sp_name *owner, uint16_t type, uint16_t rclass,
+                const uint8_t *rdata, size_t len) {
     uint8_t *end = w->msg.wr.end;
     bool room = sp_wr_left(&w->msg.wr) >= OPT_MAX;
     if (room)
@@ -95,8 +97,8 @@ void sp_session_put_seq(struct sp_session_writer *w, const struct sp_name *zone,
     (void)put(w, zone, SP_TYPE_SPSEQ, SP_CLASS_IN, rdata, sizeof rdata);
 }
 
-bool sp_session_put_plan(struct sp_session_writer *w, const struct sp_name *peer, const struct sp_plan *plan, const uint8_t *first,
-                         size_t first_len) {
+bool sp_session_put_plan(struct sp_session_writer *w, const struct sp_name *peer, const struct sp_plan *plan,
+                         const uint8_t *first, size_t first_len) {
     uint8_t rdata[SP_PLAN_MAX];
     struct sp_wr wr = sp_wr_init(rdata, sizeof rdata);
     sp_plan_write(&wr, plan);
@@ -111,7 +113,8 @@ bool sp_session_put_plan(struct sp_session_writer *w, const struct sp_name *peer
     return false;
 }
 
-bool sp_session_put_key(struct sp_session_writer *w, const struct sp_name *device, const uint8_t pub[SP_ED25519_PUB], bool gone) {
+bool sp_session_put_key(struct sp_session_writer *w, const struct sp_name *device, const uint8_t pub[SP_ED25519_PUB],
+                        bool gone) {
     uint8_t rdata[SP_KEY_RDATA];
     sp_key_rdata(pub, rdata);
     return put(w, device, SP_TYPE_KEY, gone ? SP_CLASS_NONE : SP_CLASS_IN, rdata, sizeof rdata);

@@ -29,7 +29,7 @@ static void default_addrs(struct sp_server *s, const struct sp_zone *z, struct s
     }
     for (size_t i = 0; t->addr_count == 0 && i < s->link_count; i++) {
         const struct sp_addr *a = &s->link[i];
-        bool local = a->family == 4 ? a->ip[0] == 127 : a->ip[0] == 0xfe || a->ip[0] == 0;
+        bool local = a->family == 4 ? a->ip[0] == 127 || a->ip[0] == 0 : a->ip[0] == 0xfe || a->ip[0] == 0;
         if (a->family == 0 || local)
             continue;
         t->addrs[t->addr_count] = *a;

@@ -1,5 +1,6 @@
 /* Long answers in pages: zone text, lists of devices. A pager holds the zone as it was at the first page. */
 #include "signpostd/core/ctl.h"
+#include "signpostd/core/overlay.h"
 #include "proto/dns/zonetext.h"
 
 #define PAGER_LIFE (60 * SP_SEC)
@@ -136,6 +137,7 @@ static void write_device(struct sp_ctl *c, const struct sp_zone *z, const struct
     struct sp_wr wr = sp_wr_init(text, sizeof text);
     sp_rdata_to_text(SP_TYPE_AAAA, addr, sizeof addr, &wr);
     sp_op_str(&c->wr, "address", text, sp_wr_len(&wr));
+    sp_op_bool(&c->wr, "online", sp_overlay_online(c->s, z, pub));
     uint32_t granted;
     sp_instant due;
     for (unsigned i = 0; i < 2; i++) {

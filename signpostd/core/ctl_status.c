@@ -1,5 +1,6 @@
 /* Status, the log's recent records, stop. */
 #include "signpostd/core/ctl.h"
+#include "signpostd/core/overlay.h"
 
 static const char *storage_text(const struct sp_server *s) {
     switch (s->storage) {
@@ -47,6 +48,9 @@ void sp_ctl_status(struct sp_ctl *c) {
     sp_op_u64(&c->wr, "zones", zones);
     sp_op_u64(&c->wr, "names", names);
     sp_op_u64(&c->wr, "streams", s->streams.table.count);
+    sp_op_u64(&c->wr, "sessions", s->overlay->sessions.count);
+    sp_op_u64(&c->wr, "channels", sp_relay_counts(s->overlay->relay)->channels);
+    sp_op_u64(&c->wr, "relayed_bytes", sp_relay_counts(s->overlay->relay)->bytes);
     sp_op_u64(&c->wr, "updates_in_flight", s->updates_in_flight);
     sp_op_u64(&c->wr, "memory_used", s->mem.used);
     sp_op_u64(&c->wr, "memory_granted", s->mem.granted);

@@ -15,7 +15,8 @@ static bool same_y(const uint8_t a[SP_ED25519_PUB], const uint8_t b[SP_ED25519_P
     return memcmp(a, b, SP_ED25519_PUB - 1) == 0 && ((a[SP_ED25519_PUB - 1] ^ b[SP_ED25519_PUB - 1]) & 0x7f) == 0;
 }
 
-struct sp_ctlsession *sp_ctlsession_find(const struct sp_server *s, const struct sp_realm *r, const uint8_t pub[SP_ED25519_PUB]) {
+struct sp_ctlsession *sp_ctlsession_find(const struct sp_server *s, const struct sp_realm *r,
+                                         const uint8_t pub[SP_ED25519_PUB]) {
     struct sp_link *l = sp_table_find(&s->overlay->sessions, session_hash(s, r->id, pub));
     for (; l != NULL; l = sp_table_find_next(l)) {
         struct sp_ctlsession *ses = SP_CONTAINER(l, struct sp_ctlsession, link);
@@ -38,8 +39,9 @@ void sp_ctlsession_seq(const struct sp_server *s, const struct sp_ctlsession *se
 bool sp_ctlsession_listed(const struct sp_server *s, const struct sp_ctlsession *ses) {
     struct sp_name name;
     uint8_t pub[SP_ED25519_PUB];
-    return sp_updater_device(s->updater, ses->realm->zone, ses->pub, &name, pub) && memcmp(pub, ses->pub, sizeof pub) == 0 &&
-           name.len == ses->name_len && memcmp(name.wire, ses->name, name.len) == 0;
+    return sp_updater_device(s->updater, ses->realm->zone, ses->pub, &name, pub) &&
+           memcmp(pub, ses->pub, sizeof pub) == 0 && name.len == ses->name_len &&
+           memcmp(name.wire, ses->name, name.len) == 0;
 }
 
 /* ---- beginning and end ---- */
@@ -91,12 +93,13 @@ static bool make_room(struct sp_server *s) {
 }
 
 static struct sp_ctlsession *session_new(struct sp_server *s, struct sp_realm *r, const struct sp_name *name,
-                                      const uint8_t pub[SP_ED25519_PUB], const uint8_t wg_pub[SP_X25519]) {
+                                         const uint8_t pub[SP_ED25519_PUB], const uint8_t wg_pub[SP_X25519]) {
     struct sp_overlay *o = s->overlay;
     struct sp_ctlsession *ses = sp_mem_alloc(&s->mem, sizeof *ses + name->len);
     if (ses == NULL)
         return NULL;
-    *ses = (struct sp_ctlsession){.realm = r, .number = ++o->number, .heard = s->now, .name_len = name->len, .name_labels = name->labels};
+    *ses = (struct sp_ctlsession){
+        .realm = r, .number = ++o->number, .heard = s->now, .name_len = name->len, .name_labels = name->labels};
     memcpy(ses->name, name->wire, name->len);
     memcpy(ses->pub, pub, sizeof ses->pub);
     sp_overlay_addr(sp_zone_info(r->zone)->root_hash, pub, ses->overlay);
@@ -199,7 +202,8 @@ static void got(struct sp_server *s, const struct sp_from *from, const struct sp
     }
 }
 
-void sp_ctlsession_message(struct sp_server *s, struct sp_realm *r, const struct sp_from *from, const uint8_t *data, size_t len) {
+void sp_ctlsession_message(struct sp_server *s, struct sp_realm *r, const struct sp_from *from, const uint8_t *data,
+                           size_t len) {
     struct sp_overlay *o = s->overlay;
     uint8_t who[SP_WG_FROM_MAX] = {0};
     memcpy(who, from->src.ip, 16);

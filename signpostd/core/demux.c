@@ -1,5 +1,5 @@
-/* One port for all: STUN, WireGuard, relay frames, else DNS. Told apart without ambiguity, each within a budget of its own.
- * DESIGN: "The control session". RFC 8489 6.3 (STUN's cookie and length). */
+/* One port for all: STUN, WireGuard, relay frames, else DNS. Told apart without ambiguity, each within a budget of its
+ * own. DESIGN: "The control session". RFC 8489 6.3 (STUN's cookie and length). */
 #include "signpostd/core/overlay.h"
 
 /* ---- where things go ---- */
@@ -26,7 +26,7 @@ void sp_overlay_send(struct sp_server *s, const struct sp_relay_where *to, size_
     if (st == NULL)
         return;
     if (reader_is_slow(st)) {
-        s->overlay->counts.dropped_relay_stream++;
+        s->overlay->counts.dropped_slow_reader++;
         return;
     }
     sp_put_u16(sp_outbox_room(&s->out, len + 2), (uint16_t)len);
@@ -48,7 +48,8 @@ static void stun(struct sp_server *s, const struct sp_from *from, const uint8_t 
     uint8_t *room = sp_overlay_room(s, &to, SP_STUN_MAX);
     if (room == NULL)
         return;
-    size_t n = sp_stun_serve(data, len, &from->src, &from->dst, s->link, s->link_count, room, SP_STUN_MAX, &to.local, &to.addr);
+    size_t n = sp_stun_serve(data, len, &from->src, &from->dst, s->link, s->link_count, room, SP_STUN_MAX, &to.local,
+                             &to.addr);
     if (n == 0)
         return;
     o->counts.stun++;
@@ -58,7 +59,8 @@ static void stun(struct sp_server *s, const struct sp_from *from, const uint8_t 
 /* ---- relay frames ---- */
 
 /* Frames of equal size but for the last, in one output. */
-static void frames_out(struct sp_server *s, const struct sp_relay_where *to, uint32_t index, const uint8_t *data, size_t len, size_t size) {
+static void frames_out(struct sp_server *s, const struct sp_relay_where *to, uint32_t index, const uint8_t *data,
+                       size_t len, size_t size) {
     if (to->stream == 0) {
         uint8_t *room = sp_overlay_room(s, to, len);
         if (room == NULL)
@@ -84,7 +86,8 @@ static void frames(struct sp_server *s, const struct sp_from *from, const uint8_
     struct sp_relay_where to;
     uint32_t index;
     /* Whatever is no frame of a channel, from its end's address, is dropped and counted by the relay. */
-    if (sp_relay_forward(s->overlay->relay, sp_relay_index(data), &from->src, from->stream, len, s->now, &to, &index) == SP_OK)
+    if (sp_relay_forward(s->overlay->relay, sp_relay_index(data), &from->src, from->stream, len, s->now, &to, &index) ==
+        SP_OK)
         frames_out(s, &to, index, data, len, size);
 }
 

@@ -113,7 +113,8 @@ bool sp_updater_news_lost(struct sp_updater *u) {
     return lost;
 }
 
-static void tell(struct sp_updater *u, uint32_t zone, const struct sp_name *owner, const uint8_t pub[SP_ED25519_PUB], bool gone) {
+static void tell(struct sp_updater *u, uint32_t zone, const struct sp_name *owner, const uint8_t pub[SP_ED25519_PUB],
+                 bool gone) {
     if (!u->watched || u->replaying)
         return;
     if (u->news == NULL || u->news_count == SP_NEWS_MAX) {
@@ -164,8 +165,8 @@ static void ident_remove(struct sp_updater *u, uint32_t zone, uint16_t kind, con
 }
 
 /* Adds or removes all identities of an RRset; true if an added one was there before. */
-static bool ident_rrset(struct sp_updater *u, struct sp_zone *z, const struct sp_name *owner, const struct sp_rrset *set,
-                        bool add) {
+static bool ident_rrset(struct sp_updater *u, struct sp_zone *z, const struct sp_name *owner,
+                        const struct sp_rrset *set, bool add) {
     if (set == NULL)
         return false;
     bool twice = false;

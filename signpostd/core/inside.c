@@ -76,7 +76,7 @@ static void profile(struct sp_server *s, struct inner *in) {
         sp_rendezvous_renew(s, ses);
 }
 
-static void connect_(struct sp_server *s, struct inner *in) {
+static void bring_together(struct sp_server *s, struct inner *in) {
     struct sp_plan plan;
     const char *why = NULL;
     s->overlay->counts.connects++;
@@ -115,7 +115,8 @@ static void peers(struct sp_server *s, struct inner *in) {
     }
     sp_err err = sp_realm_roster(s, r, &roster);
     if (err != SP_OK) {
-        refuse(s, in, SP_RCODE_SERVFAIL, err == SP_ERR_FULL ? "the zone is too big for a list; ask for names" : "busy; try again");
+        refuse(s, in, SP_RCODE_SERVFAIL,
+               err == SP_ERR_FULL ? "the zone is too big for a list; ask for names" : "busy; try again");
         return;
     }
     s->overlay->counts.pages++;
@@ -140,8 +141,8 @@ static void query(struct sp_server *s, struct inner *in) {
     memcpy(client.ip, in->udp.src, sizeof client.ip);
     size_t len = 0;
     s->overlay->counts.queries++;
-    enum sp_verdict v = sp_answer(&s->view, s->scratch, in->udp.data, in->udp.len, SP_VIA_UDP, &client, s->wall, in->out,
-                                  SP_SESSION_MSG, 0, &len);
+    enum sp_verdict v = sp_answer(&s->view, s->scratch, in->udp.data, in->udp.len, SP_VIA_UDP, &client, s->wall,
+                                  in->out, SP_SESSION_MSG, 0, &len);
     if (v == SP_FOR_WRITER)
         refuse(s, in, SP_RCODE_NOTIMP, "not inside a control session");
     else if (v == SP_ANSWERED)
@@ -160,7 +161,7 @@ static void dns(struct sp_server *s, struct inner *in) {
         profile(s, in);
         break;
     case SP_SESSION_CONNECT:
-        connect_(s, in);
+        bring_together(s, in);
         break;
     case SP_SESSION_PEERS:
         peers(s, in);
@@ -185,7 +186,8 @@ static void dns(struct sp_server *s, struct inner *in) {
 /* RFC 4443 4.2. The addresses change places, which no checksum sees; the type grows by one: RFC 1624. */
 static bool echo(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *packet, size_t len) {
     size_t size = IP6_HEAD + sp_get_u16(packet + 4);
-    if (packet[6] != ICMP6 || size < IP6_HEAD + ICMP6_HEAD || size > len || packet[IP6_HEAD] != 128 || size > SP_TUNNEL_MAX)
+    if (packet[6] != ICMP6 || size < IP6_HEAD + ICMP6_HEAD || size > len || packet[IP6_HEAD] != 128 ||
+        size > SP_TUNNEL_MAX)
         return false;
     uint8_t *room = sp_overlay_room(s, &ses->where, SP_SEALED_MAX);
     if (room == NULL)
@@ -205,7 +207,8 @@ static bool echo(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *
     return true;
 }
 
-static void unreachable(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *packet, size_t len, uint8_t code) {
+static void unreachable(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *packet, size_t len,
+                        uint8_t code) {
     uint8_t *room = sp_overlay_room(s, &ses->where, SP_SEALED_MAX);
     if (room == NULL)
         return;

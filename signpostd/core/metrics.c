@@ -1,5 +1,6 @@
 /* Counters as U64 items. A key is a Prometheus sample without the program's prefix: name_total{label="value"}. */
 #include "signpostd/core/ctl.h"
+#include "signpostd/core/overlay.h"
 
 static void sample(struct sp_ctl *c, const char *name, const char *label, const char *value, uint64_t v) {
     char key[SP_OP_KEY_MAX + 1];
@@ -111,6 +112,74 @@ static void transports(struct sp_ctl *c) {
     sp_op_u64(&c->wr, "control_requests_total", s->controls);
 }
 
+static void sessions(struct sp_ctl *c) {
+    const struct sp_overlay *o = c->s->overlay;
+    const struct sp_overlay_counts *n = &o->counts;
+    sp_op_u64(&c->wr, "sessions", o->sessions.count);
+    sp_op_u64(&c->wr, "sessions_begun_total", n->begun);
+    sample(c, "sessions_ended_total", "reason", "all", n->ended);
+    sample(c, "sessions_ended_total", "reason", "away", n->away);
+    sample(c, "sessions_ended_total", "reason", "evicted", n->evicted);
+    sample(c, "sessions_ended_total", "reason", "revoked", n->revoked);
+    sp_op_u64(&c->wr, "sessions_roamed_total", n->roamed);
+    sp_op_u64(&c->wr, "sessions_contended_total", n->contended);
+    sample(c, "session_requests_total", "kind", "profile", n->profiles);
+    sample(c, "session_requests_total", "kind", "connect", n->connects);
+    sample(c, "session_requests_total", "kind", "peers", n->pages);
+    sample(c, "session_requests_total", "kind", "query", n->queries);
+    sample(c, "session_requests_total", "kind", "probe", n->probes);
+    sample(c, "session_requests_total", "kind", "echo", n->echoes);
+    sample(c, "session_requests_total", "kind", "unreachable", n->unreachable);
+    sp_op_u64(&c->wr, "plans_total", n->plans);
+    sp_op_u64(&c->wr, "pushes_total", n->pushes);
+    sp_op_u64(&c->wr, "pushes_answered_total", n->acks);
+    sp_op_u64(&c->wr, "stun_answers_total", n->stun);
+#define X(name) sample(c, "overlay_dropped_total", "reason", #name, n->dropped_##name);
+    SP_OVERLAY_DROPS(X)
+#undef X
+}
+
+static void handshakes(struct sp_ctl *c) {
+    const struct sp_overlay *o = c->s->overlay;
+    struct sp_wg_counts sum = {0};
+    for (uint32_t i = 0; i < SP_REALMS; i++) {
+        const struct sp_wg_counts *n = o->realms[i] != NULL ? sp_wg_counts(o->realms[i]->wg) : NULL;
+        if (n == NULL)
+            continue;
+        sum.responses += n->responses;
+        sum.handshakes += n->handshakes;
+        sum.cookies_sent += n->cookies_sent;
+        sum.dropped_mac2 += n->dropped_mac2;
+        sum.dropped_rate += n->dropped_rate;
+        sum.dropped_auth += n->dropped_auth;
+        sum.dropped_replay += n->dropped_replay;
+        sum.dropped_timestamp += n->dropped_timestamp;
+        sum.dropped_expired += n->dropped_expired;
+    }
+    sp_op_u64(&c->wr, "handshakes_answered_total", sum.responses);
+    sp_op_u64(&c->wr, "handshakes_completed_total", sum.handshakes);
+    sp_op_u64(&c->wr, "handshake_cookies_total", sum.cookies_sent);
+    sample(c, "wireguard_dropped_total", "reason", "mac2", sum.dropped_mac2);
+    sample(c, "wireguard_dropped_total", "reason", "rate", sum.dropped_rate);
+    sample(c, "wireguard_dropped_total", "reason", "auth", sum.dropped_auth);
+    sample(c, "wireguard_dropped_total", "reason", "replay", sum.dropped_replay);
+    sample(c, "wireguard_dropped_total", "reason", "timestamp", sum.dropped_timestamp);
+    sample(c, "wireguard_dropped_total", "reason", "expired", sum.dropped_expired);
+}
+
+static void relay(struct sp_ctl *c) {
+    const struct sp_relay_counts *n = sp_relay_counts(c->s->overlay->relay);
+    sp_op_u64(&c->wr, "relay_channels", n->channels);
+    sp_op_u64(&c->wr, "relay_channels_opened_total", n->opened);
+    sp_op_u64(&c->wr, "relay_frames_total", n->frames);
+    sp_op_u64(&c->wr, "relay_bytes_total", n->bytes);
+    sample(c, "relay_dropped_total", "reason", "index", n->dropped_index);
+    sample(c, "relay_dropped_total", "reason", "source", n->dropped_source);
+    sample(c, "relay_dropped_total", "reason", "consent", n->dropped_consent);
+    sample(c, "relay_dropped_total", "reason", "budget", n->dropped_budget);
+    sample(c, "relay_dropped_total", "reason", "full", n->refused_full);
+}
+
 static void storage(struct sp_ctl *c) {
     const struct sp_server *s = c->s;
     size_t zones = 0, names = 0;
@@ -139,5 +208,8 @@ void sp_ctl_metrics(struct sp_ctl *c) {
     answers(c);
     updates(c);
     transports(c);
+    sessions(c);
+    handshakes(c);
+    relay(c);
     storage(c);
 }

@@ -49,14 +49,13 @@ void sp_overlay_free(struct sp_server *s) {
     s->overlay = NULL;
 }
 
-/* ---- news of devices ---- */
-
-static struct sp_realm *realm_by_id(const struct sp_overlay *o, uint32_t id) {
-    for (uint32_t i = 0; i < SP_REALMS; i++)
-        if (o->realms[i] != NULL && o->realms[i]->id == id)
-            return o->realms[i];
-    return NULL;
+bool sp_overlay_online(const struct sp_server *s, const struct sp_zone *z, const uint8_t pub[SP_ED25519_PUB]) {
+    const struct sp_realm *r = sp_realm_by_id(s->overlay, sp_zone_id(z));
+    const struct sp_ctlsession *ses = r != NULL ? sp_ctlsession_find(s, r, pub) : NULL;
+    return ses != NULL && ses->up && !ses->stale && memcmp(ses->pub, pub, SP_ED25519_PUB) == 0;
 }
+
+/* ---- news of devices ---- */
 
 /* What was taken out and put back meanwhile is no news. */
 static void device_news(struct sp_server *s, struct sp_realm *r, const struct sp_device_news *news) {
@@ -97,7 +96,7 @@ static void recheck(struct sp_server *s) {
 static void news(struct sp_server *s) {
     struct sp_device_news n;
     while (sp_updater_news(s->updater, &n)) {
-        struct sp_realm *r = realm_by_id(s->overlay, n.zone);
+        struct sp_realm *r = sp_realm_by_id(s->overlay, n.zone);
         if (r == NULL)
             continue;
         sp_realm_roster_drop(s, r);

@@ -29,7 +29,7 @@
 #define SP_EVICTABLE    SP_MIN  /* a session that was silent for so long may give way to a new one */
 
 #define SP_OVERLAY_DROPS(X)                                                        \
-    X(stun_budget)     /* STUN beyond a prefix's or all answers */                 \
+    X(stun_budget)                 \
     X(initiation_budget)                                                           \
     X(index)           /* WireGuard data for no session */                         \
     X(stranger)        /* a sound handshake of a key that no zone lists */         \
@@ -40,7 +40,7 @@
     X(inside_form)                                                                 \
     X(push_full)       /* a session's queue; its sequence jumps */                 \
     X(push_lost)       /* never answered */                                        \
-    X(relay_stream)    /* frames for a stream whose reader is slow */              \
+    X(slow_reader)     /* a stream that takes nothing */              \
     X(no_realm)        /* zones beyond SP_REALMS, or no memory */
 
 struct sp_overlay_counts {
@@ -152,6 +152,9 @@ bool sp_overlay_busy(const struct sp_server *s); /* sp_overlay_work would do som
 void sp_overlay_expire(struct sp_server *s);
 sp_instant sp_overlay_deadline(const struct sp_server *s);
 
+/* Whether the device has a session that was heard lately. */
+bool sp_overlay_online(const struct sp_server *s, const struct sp_zone *z, const uint8_t pub[SP_ED25519_PUB]);
+
 /* ---- demux.c ---- */
 
 /* Whether a message may be something else than DNS: a small type and three zeros, or STUN's cookie. */
@@ -178,6 +181,7 @@ void sp_overlay_send(struct sp_server *s, const struct sp_relay_where *to, size_
 /* Follows the zones: devices for new ones, the sessions of removed ones end. Cheap when nothing changed. */
 void sp_realms_sync(struct sp_server *s);
 void sp_realms_free(struct sp_server *s);
+struct sp_realm *sp_realm_by_id(const struct sp_overlay *o, uint32_t id); /* of the zone with this number; NULL */
 /* The realm whose mac1 an initiation carries; NULL: none, or the budget for searching is used up. */
 struct sp_realm *sp_realm_search(struct sp_server *s, const struct sp_from *from, const uint8_t *data, size_t len);
 /* The realm that a response's, cookie's or data message's index names, alive; NULL. */

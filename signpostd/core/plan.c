@@ -4,8 +4,8 @@
 /* When each tactic's first probe leaves, and how far its others follow behind. */
 #define STAGGER_MS 10
 static const uint16_t starts_ms[] = {
-    [SP_TACTIC_RELAY] = 0,   [SP_TACTIC_LAN] = 0,       [SP_TACTIC_IPV6] = 0,    [SP_TACTIC_PUBLIC] = 50,
-    [SP_TACTIC_PORTMAP] = 50, [SP_TACTIC_PUNCH] = 100,  [SP_TACTIC_RELAY_TCP] = 0,
+    [SP_TACTIC_RELAY] = 0,    [SP_TACTIC_LAN] = 0,     [SP_TACTIC_IPV6] = 0,      [SP_TACTIC_PUBLIC] = 50,
+    [SP_TACTIC_PORTMAP] = 50, [SP_TACTIC_PUNCH] = 100, [SP_TACTIC_RELAY_TCP] = 0,
 };
 
 static bool same_port_for_all(const struct sp_profile *p) {
@@ -42,7 +42,8 @@ static bool has_ipv4(const struct sp_profile *p) {
 }
 
 /* What dialling this candidate is called; RELAY: it is not dialled. */
-static enum sp_tactic tactic_of(const struct sp_profile *me, const struct sp_profile *peer, const struct sp_candidate *c) {
+static enum sp_tactic tactic_of(const struct sp_profile *me, const struct sp_profile *peer,
+                                const struct sp_candidate *c) {
     if (c->kind == SP_CAND_HOST && sp_candidate_private(&c->addr))
         return SP_TACTIC_LAN; /* the agent dials those that are on its links */
     if ((me->flags & peer->flags & SP_PROFILE_UDP) == 0)
@@ -69,7 +70,8 @@ static void step(struct sp_plan *p, enum sp_tactic tactic, unsigned candidate, u
 }
 
 void sp_plan_make(struct sp_plan *ret, const struct sp_side *me, const struct sp_side *peer, bool asked) {
-    static const uint8_t order[] = {SP_TACTIC_LAN, SP_TACTIC_IPV6, SP_TACTIC_PUBLIC, SP_TACTIC_PORTMAP, SP_TACTIC_PUNCH};
+    static const uint8_t order[] = {SP_TACTIC_LAN, SP_TACTIC_IPV6, SP_TACTIC_PUBLIC, SP_TACTIC_PORTMAP,
+                                    SP_TACTIC_PUNCH};
     unsigned seen[SP_TACTIC_REFLEXIVE + 1] = {0};
     memset(ret, 0, sizeof *ret);
     memcpy(ret->pub, peer->pub, sizeof ret->pub);

@@ -37,7 +37,8 @@ void sp_push_end(struct sp_server *s, struct sp_ctlsession *ses, struct sp_pushe
         o->counts.dropped_push_full++;
         return;
     }
-    *p = (struct sp_push){.due = s->now, .sent = SP_NEVER, .channel = channel, .id = ses->push_id, .len = (uint16_t)len};
+    *p =
+        (struct sp_push){.due = s->now, .sent = SP_NEVER, .channel = channel, .id = ses->push_id, .len = (uint16_t)len};
     memcpy(p->data, pusher->data, len);
     sp_ring_append(&ses->pushes, &p->ring);
     ses->push_count++;
@@ -123,8 +124,8 @@ void sp_pushes_work(struct sp_server *s) {
     }
 }
 
-void sp_push_device(struct sp_server *s, struct sp_realm *r, const struct sp_name *name, const uint8_t pub[SP_ED25519_PUB],
-                    bool gone) {
+void sp_push_device(struct sp_server *s, struct sp_realm *r, const struct sp_name *name,
+                    const uint8_t pub[SP_ED25519_PUB], bool gone) {
     if (r->count > SP_PUSH_ZONE) {
         r->jumps++;
         return;

@@ -66,7 +66,7 @@ void sp_realms_free(struct sp_server *s) {
             realm_free(s, s->overlay->realms[i]);
 }
 
-static struct sp_realm *realm_of_zone(const struct sp_overlay *o, uint32_t id) {
+struct sp_realm *sp_realm_by_id(const struct sp_overlay *o, uint32_t id) {
     for (uint32_t i = 0; i < SP_REALMS; i++)
         if (o->realms[i] != NULL && o->realms[i]->id == id)
             return o->realms[i];
@@ -84,7 +84,7 @@ void sp_realms_sync(struct sp_server *s) {
     struct sp_table_cursor cursor = {0};
     for (struct sp_link *l; (l = sp_table_each(&s->zones->by_id, &cursor)) != NULL;) {
         struct sp_zone *z = SP_CONTAINER(l, struct sp_zone, by_id);
-        if (realm_of_zone(o, z->id) == NULL)
+        if (sp_realm_by_id(o, z->id) == NULL)
             realm_new(s, z);
     }
 }

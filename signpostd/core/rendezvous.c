@@ -6,11 +6,13 @@
 /* ---- pairs ---- */
 
 static uint64_t pair_hash(const struct sp_server *s, const struct sp_ctlsession *a, const struct sp_ctlsession *b) {
-    uint64_t numbers[2] = {a->number < b->number ? a->number : b->number, a->number < b->number ? b->number : a->number};
+    uint64_t numbers[2] = {a->number < b->number ? a->number : b->number,
+                           a->number < b->number ? b->number : a->number};
     return sp_siphash(s->hash_key, numbers, sizeof numbers);
 }
 
-static struct sp_pair *pair_find(const struct sp_server *s, const struct sp_ctlsession *a, const struct sp_ctlsession *b) {
+static struct sp_pair *pair_find(const struct sp_server *s, const struct sp_ctlsession *a,
+                                 const struct sp_ctlsession *b) {
     struct sp_link *l = sp_table_find(&s->overlay->pairs, pair_hash(s, a, b));
     for (; l != NULL; l = sp_table_find_next(l)) {
         struct sp_pair *p = SP_CONTAINER(l, struct sp_pair, link);
@@ -90,7 +92,8 @@ static void add_seen(struct sp_profile *p, const struct sp_addr *seen) {
 }
 
 static void side_of(const struct sp_ctlsession *ses, uint32_t channel, struct sp_side *ret) {
-    *ret = (struct sp_side){.pub = ses->pub, .stream = ses->where.stream != 0, .channel = channel, .rtt_ms = ses->rtt_ms};
+    *ret =
+        (struct sp_side){.pub = ses->pub, .stream = ses->where.stream != 0, .channel = channel, .rtt_ms = ses->rtt_ms};
     if (ses->profile != NULL)
         ret->profile = *ses->profile;
     else if (!ret->stream)
@@ -121,8 +124,8 @@ static void open_channel(struct sp_server *s, struct sp_ctlsession *a, struct sp
 /* ---- plans ---- */
 
 /* Pushes to b the plan for reaching a, with a's message and key. */
-static bool push_plan(struct sp_server *s, struct sp_ctlsession *b, const struct sp_ctlsession *a, const struct sp_side *of_b,
-                      const struct sp_side *of_a, const struct sp_session_msg *m) {
+static bool push_plan(struct sp_server *s, struct sp_ctlsession *b, const struct sp_ctlsession *a,
+                      const struct sp_side *of_b, const struct sp_side *of_a, const struct sp_session_msg *m) {
     struct sp_pusher push;
     struct sp_plan plan;
     struct sp_name name;
@@ -137,7 +140,8 @@ static bool push_plan(struct sp_server *s, struct sp_ctlsession *b, const struct
 }
 
 /* Who is asked for: b, or why not. */
-static uint16_t look_up(struct sp_server *s, struct sp_ctlsession *a, const struct sp_session_msg *m, struct sp_ctlsession **ret, const char **ret_why) {
+static uint16_t look_up(struct sp_server *s, struct sp_ctlsession *a, const struct sp_session_msg *m,
+                        struct sp_ctlsession **ret, const char **ret_why) {
     const struct sp_zone *z = a->realm->zone;
     const struct sp_node *n = sp_name_under(&m->name, sp_zone_apex(z)) ? sp_zone_node(z, &m->name) : NULL;
     const struct sp_rrset *keys = n != NULL ? sp_node_rrset(n, SP_TYPE_KEY) : NULL;
@@ -163,8 +167,8 @@ static uint16_t look_up(struct sp_server *s, struct sp_ctlsession *a, const stru
     return listed ? SP_RCODE_SERVFAIL : SP_RCODE_NXDOMAIN;
 }
 
-uint16_t sp_rendezvous(struct sp_server *s, struct sp_ctlsession *a, const struct sp_session_msg *m, struct sp_plan *ret,
-                       const char **ret_why) {
+uint16_t sp_rendezvous(struct sp_server *s, struct sp_ctlsession *a, const struct sp_session_msg *m,
+                       struct sp_plan *ret, const char **ret_why) {
     struct sp_overlay *o = s->overlay;
     uint32_t per_s = s->cfg.budgets.connects_per_s;
     struct sp_ctlsession *b = NULL;

@@ -14,6 +14,8 @@ struct spl_daemon {
     const struct spl_config *config;
     struct spl_loop *loop;
     struct sp_server *server;
+    struct sp_addr bound[SPL_CONFIG_LISTEN]; /* where it listens */
+    unsigned bound_count;
     struct spl_record *record;   /* NULL: none */
     bool ready;                  /* the core has said so */
     bool have[SPL_CONFIG_ZONES]; /* configured zones that are there */

@@ -110,6 +110,7 @@ static sp_err listen_all(struct spl_daemon *d, struct spl_error *err) {
                                  why.text);
         if (e != SP_OK)
             return spl_error_set(err, e, "%s", why.text);
+        d->bound[d->bound_count++] = bound;
         char text[SPL_ADDR_TEXT];
         spl_say("listening on %s (UDP, TCP)", spl_addr_text(&bound, text));
     }
@@ -168,7 +169,11 @@ static sp_err open_all(struct spl_daemon *d, int *dirfd, struct spl_error *err) 
         SP_TRY(spl_http_open(d, &c->metrics, err));
     SP_TRY(spl_identity_own(&who, *dirfd, c->data, err));
     SP_TRY(spl_identity_become(&who, err));
-    return start_server(d, *dirfd, err);
+    SP_TRY(start_server(d, *dirfd, err));
+    struct sp_in link = {
+        .kind = SP_IN_LINK, .data = (const uint8_t *)d->bound, .len = d->bound_count * sizeof d->bound[0]};
+    (void)spl_loop_deliver(d->loop, &link, 1);
+    return SP_OK;
 }
 
 static sp_err open_loop(struct spl_daemon *d, struct spl_core *core, struct spl_error *err) {

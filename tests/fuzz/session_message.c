@@ -1,4 +1,5 @@
-/* Anything inside the control session: read as a message, its records walked; what is sound says the same when it is written again. */
+/* Anything inside the control session: read as a message, its records walked; what is sound says the same when it is
+ * written again. */
 #include "proto/control/session.h"
 #include "tests/support/support.h"
 

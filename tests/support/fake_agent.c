@@ -43,7 +43,8 @@ void fake_init(struct fake *f, struct rig *r, const char *name, uint8_t fill, bo
     MUST(sp_ed25519_to_x25519(info->signpost_key.pub, pub) == SP_OK);
     sp_overlay_addr(info->root_hash, f->key.pub, f->overlay);
     sp_overlay_addr(info->root_hash, info->signpost_key.pub, f->signpost_overlay);
-    struct sp_wg_config c = {.mem = &f->mem, .rng = &f->rng, .peers = 8, .initiations_per_s = 100, .initiations_max = 100};
+    struct sp_wg_config c = {
+        .mem = &f->mem, .rng = &f->rng, .peers = 8, .initiations_per_s = 100, .initiations_max = 100};
     sp_ed25519_secret_to_x25519(&f->key, c.secret);
     MUST(sp_wg_new(&f->wg, &c, r->now) == SP_OK);
     MUST(sp_wg_peer_add(f->wg, pub, NULL, f, r->now, &f->signpost) == SP_OK);
@@ -186,9 +187,10 @@ bool fake_ask(struct fake *f, const void *msg, size_t len, struct sp_session_msg
 }
 
 void fake_profile(struct fake *f, uint8_t mapping, uint8_t filtering, uint8_t flags, struct sp_profile *ret) {
-    *ret = (struct sp_profile){.mapping = mapping, .filtering = filtering, .flags = SP_PROFILE_UDP | flags, .mtu = 1500, .count = 1};
-    ret->candidates[0] = (struct sp_candidate){
-        .addr = {.ip = {192, 168, f->addr.ip[3], 2}, .port = 51820, .family = 4}, .kind = SP_CAND_HOST};
+    *ret = (struct sp_profile){
+        .mapping = mapping, .filtering = filtering, .flags = SP_PROFILE_UDP | flags, .mtu = 1500, .count = 1};
+    ret->candidates[0] = (struct sp_candidate){.addr = {.ip = {192, 168, f->addr.ip[3], 2}, .port = 51820, .family = 4},
+                                               .kind = SP_CAND_HOST};
 }
 
 bool fake_tell(struct fake *f, const struct sp_profile *p) {

@@ -11,7 +11,8 @@ static struct sp_name name_of(const char *text) {
 }
 
 static struct sp_profile profile_of(unsigned count) {
-    struct sp_profile p = {.mapping = SP_MAPPING_ENDPOINT, .filtering = SP_FILTERING_PORT, .flags = SP_PROFILE_UDP, .mtu = 1420};
+    struct sp_profile p = {
+        .mapping = SP_MAPPING_ENDPOINT, .filtering = SP_FILTERING_PORT, .flags = SP_PROFILE_UDP, .mtu = 1420};
     for (unsigned i = 0; i < count; i++) {
         struct sp_candidate *c = &p.candidates[p.count++];
         c->kind = i == 0 ? SP_CAND_HOST : SP_CAND_MAPPED;
@@ -109,7 +110,8 @@ static void connect_and_its_answer(void **state) {
 }
 
 static void push_and_ack(void **state) {
-    struct sp_name zone = name_of("me.signpost."), peer = name_of("phone.me.signpost."), gone = name_of("old.me.signpost.");
+    struct sp_name zone = name_of("me.signpost."), peer = name_of("phone.me.signpost."),
+                   gone = name_of("old.me.signpost.");
     uint8_t out[SP_SESSION_MSG], ack[64], first[148] = {1}, pub[32] = {9};
     struct sp_plan plan = plan_of();
     plan.asked = false;
@@ -127,7 +129,8 @@ static void push_and_ack(void **state) {
     assert_int_equal(m.kind, SP_SESSION_PUSH);
     assert_true(m.has_seq);
     assert_true(m.seq.epoch == seq.epoch && m.seq.sequence == seq.sequence);
-    static const enum sp_session_record_kind kinds[] = {SP_RECORD_PLAN, SP_RECORD_FIRST, SP_RECORD_KEY, SP_RECORD_KEY_GONE};
+    static const enum sp_session_record_kind kinds[] = {SP_RECORD_PLAN, SP_RECORD_FIRST, SP_RECORD_KEY,
+                                                        SP_RECORD_KEY_GONE};
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(sp_session_record(&m, &rec), SP_OK);
         assert_int_equal(rec.kind, kinds[i]);
@@ -242,7 +245,10 @@ static void other_messages(void **state) {
     assert_int_equal(m.kind, SP_SESSION_QUERY);
     assert_int_equal(m.qtype, SP_TYPE_KEY);
     /* DSO, NOTIFY of a zone, an update without a profile. */
-    static const struct { uint8_t opcode; uint16_t type; } others[] = {{6, SP_TYPE_SOA}, {4, SP_TYPE_SOA}, {5, SP_TYPE_SOA}};
+    static const struct {
+        uint8_t opcode;
+        uint16_t type;
+    } others[] = {{6, SP_TYPE_SOA}, {4, SP_TYPE_SOA}, {5, SP_TYPE_SOA}};
     for (unsigned i = 0; i < 3; i++) {
         struct sp_msgw w;
         sp_msgw_begin(&w, out, sizeof out, 4, (uint16_t)(others[i].opcode << 11));
@@ -265,9 +271,12 @@ static void other_messages(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(profile_round_trip), cmocka_unit_test(connect_and_its_answer),
-        cmocka_unit_test(push_and_ack), cmocka_unit_test(peers_come_in_pages),
-        cmocka_unit_test(a_plan_without_its_first_is_not_sent), cmocka_unit_test(plans_are_checked),
+        cmocka_unit_test(profile_round_trip),
+        cmocka_unit_test(connect_and_its_answer),
+        cmocka_unit_test(push_and_ack),
+        cmocka_unit_test(peers_come_in_pages),
+        cmocka_unit_test(a_plan_without_its_first_is_not_sent),
+        cmocka_unit_test(plans_are_checked),
         cmocka_unit_test(other_messages),
     };
     return sp_crypto_init() == SP_OK ? cmocka_run_group_tests_name("control_session", tests, NULL, NULL) : 1;

@@ -37,8 +37,8 @@ static void everything(void **state) {
                                "user = nobody\ngroup = nogroup\n"
                                "metrics = 127.0.0.1\n"
                                "nsid = ns1\nlog-size = 2M\nudp-size = 1400\n"
-                               "limits {\n  zones = 7\n  streams = 9\n  memory = 64M\n}\n"
-                               "budgets {\n  verify-per-second = 11\n}\n"
+                               "limits {\n  zones = 7\n  streams = 9\n  sessions = 13\n  memory = 64M\n}\n"
+                               "budgets {\n  verify-per-second = 11\n  stun-per-second = 12\n  relay-bytes-per-second = 3M\n}\n"
                                "tcp {\n  idle = 5s\n  first = 250ms\n}\n";
     char buf[SPL_ADDR_TEXT];
     assert_int_equal(read_text(text, strlen(text)), SP_OK);
@@ -57,6 +57,9 @@ static void everything(void **state) {
     assert_int_equal(config.server.limits.streams, 9);
     assert_int_equal(config.server.limits.memory, 64 << 20);
     assert_int_equal(config.server.budgets.verify_per_s, 11);
+    assert_int_equal(config.server.budgets.stun_per_s, 12);
+    assert_int_equal(config.server.budgets.relay_bytes_per_s, 3 << 20);
+    assert_int_equal(config.server.limits.sessions, 13);
     assert_int_equal(config.server.tcp_idle, 5 * SP_SEC);
     assert_int_equal(config.server.tcp_first, 250 * SP_MS);
     spl_config_free(&config);

@@ -8,8 +8,8 @@
 static const uint8_t pubs[2][SP_ED25519_PUB] = {{1}, {2}};
 
 static void add(struct sp_side *s, uint8_t kind, uint8_t family, uint8_t a, uint8_t b, uint8_t c) {
-    s->profile.candidates[s->profile.count++] =
-        (struct sp_candidate){.addr = {.ip = {a, b, c, [15] = family == 6 ? 9 : 0}, .port = 51820, .family = family}, .kind = kind};
+    s->profile.candidates[s->profile.count++] = (struct sp_candidate){
+        .addr = {.ip = {a, b, c, [15] = family == 6 ? 9 : 0}, .port = 51820, .family = family}, .kind = kind};
     if (family == 4)
         s->profile.candidates[s->profile.count - 1].addr.ip[3] = 9;
 }
@@ -32,12 +32,27 @@ static const struct sp_plan_step *find(const struct sp_plan *p, enum sp_tactic t
 
 /* Both sides' view of who can open towards whom. */
 static void punching(void **state) {
-    enum { NONE = SP_MAPPING_NONE, EIM = SP_MAPPING_ENDPOINT, EDM = SP_MAPPING_PORT, VARIES = SP_MAPPING_VARIES, UNK = SP_MAPPING_UNKNOWN };
-    enum { EIF = SP_FILTERING_ENDPOINT, ADF = SP_FILTERING_ADDRESS, APDF = SP_FILTERING_PORT, FUNK = SP_FILTERING_UNKNOWN };
-    static const struct { uint8_t am, af, bm, bf; bool punches; } rows[] = {
-        {EIM, APDF, EIM, APDF, true}, {EIM, EIF, EIM, APDF, true},  {EIM, EIF, EDM, APDF, true},    {EIM, ADF, EDM, APDF, true},
-        {EIM, APDF, EDM, APDF, false}, {EDM, APDF, EDM, APDF, false}, {EDM, EIF, EDM, APDF, true},  {NONE, EIF, EDM, APDF, true},
-        {VARIES, APDF, EDM, ADF, false}, {UNK, FUNK, EDM, APDF, true}, {UNK, FUNK, UNK, FUNK, true}, {EDM, FUNK, EDM, FUNK, false},
+    enum {
+        NONE = SP_MAPPING_NONE,
+        EIM = SP_MAPPING_ENDPOINT,
+        EDM = SP_MAPPING_PORT,
+        VARIES = SP_MAPPING_VARIES,
+        UNK = SP_MAPPING_UNKNOWN
+    };
+    enum {
+        EIF = SP_FILTERING_ENDPOINT,
+        ADF = SP_FILTERING_ADDRESS,
+        APDF = SP_FILTERING_PORT,
+        FUNK = SP_FILTERING_UNKNOWN
+    };
+    static const struct {
+        uint8_t am, af, bm, bf;
+        bool punches;
+    } rows[] = {
+        {EIM, APDF, EIM, APDF, true}, {EIM, EIF, EIM, APDF, true},   {EIM, EIF, EDM, APDF, true},
+        {EIM, ADF, EDM, APDF, true},  {EIM, APDF, EDM, APDF, false}, {EDM, APDF, EDM, APDF, false},
+        {EDM, EIF, EDM, APDF, true},  {NONE, EIF, EDM, APDF, true},  {VARIES, APDF, EDM, ADF, false},
+        {UNK, FUNK, EDM, APDF, true}, {UNK, FUNK, UNK, FUNK, true},  {EDM, FUNK, EDM, FUNK, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct sp_side a = side(0, rows[i].am, rows[i].af), b = side(1, rows[i].bm, rows[i].bf);
@@ -54,7 +69,8 @@ static void punching(void **state) {
 }
 
 static void a_plan_says_who_and_how(void **state) {
-    struct sp_side a = side(0, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT), b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
+    struct sp_side a = side(0, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT),
+                   b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
     add(&b, SP_CAND_HOST, 6, 0x26, 0x06, 0x47);
     add(&b, SP_CAND_PORTMAP, 4, 198, 51, 100);
     add(&b, SP_CAND_OWNER, 4, 198, 51, 101);
@@ -85,7 +101,8 @@ static void a_plan_says_who_and_how(void **state) {
 }
 
 static void owners_constrain(void **state) {
-    struct sp_side a = side(0, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT), b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
+    struct sp_side a = side(0, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT),
+                   b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
     struct sp_plan p;
     for (unsigned i = 0; i < 2; i++) {
         struct sp_side *anonymous = i == 0 ? &a : &b;
@@ -103,7 +120,8 @@ static void owners_constrain(void **state) {
 }
 
 static void without_udp_there_is_the_relay(void **state) {
-    struct sp_side a = side(0, SP_MAPPING_UNKNOWN, SP_FILTERING_UNKNOWN), b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
+    struct sp_side a = side(0, SP_MAPPING_UNKNOWN, SP_FILTERING_UNKNOWN),
+                   b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
     struct sp_plan p;
     a.profile.flags = 0;
     a.stream = true;
@@ -114,7 +132,8 @@ static void without_udp_there_is_the_relay(void **state) {
 }
 
 static void a_full_profile_fits(void **state) {
-    struct sp_side a = side(0, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT), b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
+    struct sp_side a = side(0, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT),
+                   b = side(1, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT);
     while (b.profile.count < SP_CANDIDATES_MAX)
         add(&b, SP_CAND_HOST, 4, 198, 51, b.profile.count);
     struct sp_plan p;

@@ -418,7 +418,8 @@ static void joined_frames_leave_joined(void **state) {
     /* After three whole and a short frame stands a query: it is answered. */
     size_t q = rig_query(joined + 300, 100, 3, "ns.me.example.", SP_TYPE_A, false, 0);
     rig_forget(&r);
-    struct sp_in in = {.kind = SP_IN_DATAGRAM, .data = joined, .len = 300 + q, .segment = 100, .src = a.addr, .dst = rig_server};
+    struct sp_in in = {
+        .kind = SP_IN_DATAGRAM, .data = joined, .len = 300 + q, .segment = 100, .src = a.addr, .dst = rig_server};
     rig_in(&r, &in, 1);
     assert_int_equal(rig_sent_count(&r, SP_OUT_DATAGRAM, 0), 2);
     const struct rig_out *o = rig_sent(&r, SP_OUT_DATAGRAM, 0, 0);
@@ -661,6 +662,25 @@ static void a_session_is_small(void **state) {
     assert_true(sizeof(struct sp_ctlsession) + sizeof(struct sp_profile) + 64 < 1024);
 }
 
+static void the_operator_sees_it(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    uint64_t n = 0;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    assert_int_equal(rig_ctl(&r, SP_OP_STATUS, NULL), SP_OP_OK);
+    assert_true(rig_ctl_number(&r, "sessions", &n) && n == 2);
+    assert_true(rig_ctl_number(&r, "channels", &n) && n == sp_relay_counts(r.s->overlay->relay)->channels && n > 0);
+    assert_int_equal(rig_ctl(&r, SP_OP_METRICS, NULL), SP_OP_OK);
+    assert_true(rig_ctl_number(&r, "plans_total", &n) && n == 1);
+    assert_true(rig_ctl_number(&r, "overlay_dropped_total{reason=\"initiation_budget\"}", &n) && n == 0);
+    assert_true(rig_ctl_number(&r, "handshakes_completed_total", &n) && n == 2);
+    assert_int_equal(rig_ctl(&r, SP_OP_DEVICE_LIST, RIG_ZONE, "", NULL), SP_OP_OK);
+    assert_true(rig_ctl_number(&r, "online", &n)); /* the first is the laptop */
+    assert_int_equal(n, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -687,6 +707,7 @@ int main(void) {
         TEST(stun_is_answered_within_its_budget),
         TEST(a_flood_of_handshakes_costs_no_state),
         TEST(a_session_is_small),
+        TEST(the_operator_sees_it),
     };
     return cmocka_run_group_tests_name("server_session", tests, NULL, NULL);
 }
