@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from daemons import Signpost
 from lab import Lab
 from natbox import BUILD
 from test_natbox import FILTERING, MAPPING, Stun
@@ -30,10 +31,18 @@ class Ours:
         return device.run("turnutils_natdiscovery", *options, self.addresses[0]).stdout
 
 
+class Daemon(Ours):
+    """The same out of signpostd, on ports where it serves everything else as well."""
+
+    def __init__(self, lab):
+        signpost = Signpost(lab, addresses=2, v6=False, ports=(53, 3478, 3479))
+        self.host, self.addresses = signpost.host, signpost.addresses
+
+
 @pytest.fixture(scope="module")
 def world():
     with Lab() as lab:
-        lab.coturn, lab.two, lab.one = Stun(lab), Ours(lab, "two", 2), Ours(lab, "one", 1)
+        lab.coturn, lab.two, lab.one, lab.signpost = Stun(lab), Ours(lab, "two", 2), Ours(lab, "one", 1), Daemon(lab)
         lab.names = (f"n{i}" for i in range(100))
         yield lab
 
@@ -110,3 +119,11 @@ def test_discovery_without_nat(world):
 def test_discovery_where_udp_is_blocked(world):
     r = found(behind(world, block_udp=True), *world.two.all)
     assert r["udp"] is False and r["mapping"] == r["filtering"] == "unknown"
+
+
+# ---- the daemon ----
+
+@pytest.mark.parametrize("options, said", [("-m", MAPPING["apdm"]), ("-f", FILTERING["adf"])])
+def test_signpostd_is_such_a_server(world, options, said):
+    device = behind(world, mapping="apdm", filter="adf")
+    assert re.findall(r"NAT with (.*)!", world.signpost.discover(device, options)) == [said]
