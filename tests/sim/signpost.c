@@ -53,6 +53,9 @@ static void configure(void *ctx, struct sp_server_config *c) {
                                    .streams = n + 64,
                                    .streams_per_prefix = n + 64,
                                    .updates_in_flight = 64,
+                                   .sessions = n + 8,
+                                   .channels = 16 * n + 64,
+                                   .channels_per_session = 256,
                                    .memory = (64 + n) * SP_CHUNK};
 }
 
