@@ -34,6 +34,7 @@ struct sim_lan {
     bool isolated;           /* what is attached here reaches the uplink, not each other */
     struct sim_host *hosts;
     unsigned number;
+    bool no_udp_later; /* its uplink will block UDP when all have joined */
 };
 
 /* A datagram for this host. dst is its own address and port. */

@@ -61,9 +61,9 @@ static uint64_t through_signpost(struct sim_world *w) {
 static void judge(struct sim_world *w, struct sim_flow *f, const struct pair *p) {
     struct sim *s = w->sim;
     struct sim_peer_view v;
-    uint64_t echoed = f->echoed, relayed;
+    uint64_t echoed, relayed;
     (void)sim_world_until(w, is_direct, f, 10 * SP_SEC);
-    sim_check(s, f->echoed > echoed, "%s: nothing comes back", p->what);
+    sim_check(s, f->echoed > 0, "%s: nothing comes back", p->what);
     relayed = through_signpost(w);
     sim_flow_state(f, &v);
     if (p->want == DIRECT) {

@@ -65,7 +65,12 @@ static void ask(struct sim_world *w, struct sim_flow *f) {
     sim_device_resolve(f->from, f->resolve_id, query, len);
 }
 
-static void turn(void *ctx, uint64_t number);
+static void turn(void *ctx, uint64_t arg);
+
+/* The one turn to come; an earlier one that was to come is void. */
+static void next_turn(struct sim_world *w, struct sim_flow *f, sp_duration in) {
+    sim_after(w->sim, in, turn, w, (uint64_t)f->number << 32 | ++f->turn);
+}
 
 static bool read_addr(const uint8_t *reply, size_t len, int *ret_rcode, uint8_t ret[16]) {
     struct sp_msg m;
@@ -100,7 +105,7 @@ static void resolved(void *ctx, struct sim_device *d, uint64_t id, const uint8_t
         sim_note(w->sim, "resolved", number, 0);
     f->have_addr = true;
     if (f->first_sent_at == 0)
-        sim_after(w->sim, 10 * SP_US, turn, w, number);
+        next_turn(w, f, 10 * SP_US);
 }
 
 /* ---- a program's turns ---- */
@@ -126,17 +131,17 @@ static void send_next(struct sim_world *w, struct sim_flow *f) {
 }
 
 /* Sends the next datagram; without an address asks again every second, as a person does. */
-static void turn(void *ctx, uint64_t number) {
+static void turn(void *ctx, uint64_t arg) {
     struct sim_world *w = ctx;
-    struct sim_flow *f = &w->flows[number];
-    if (!f->running)
+    struct sim_flow *f = &w->flows[arg >> 32];
+    if (!f->running || f->turn != (uint32_t)arg)
         return;
     bool awake = f->from->core != NULL && f->from->asleep == 0;
     if (awake && f->have_addr)
         send_next(w, f);
     else if (awake)
         ask(w, f);
-    sim_after(w->sim, f->have_addr ? f->period : SP_SEC, turn, w, number);
+    next_turn(w, f, f->have_addr ? f->period : SP_SEC);
 }
 
 struct sim_flow *sim_flow_new(struct sim_world *w, struct sim_device *from, struct sim_device *to, sp_duration period,
@@ -152,10 +157,7 @@ void sim_flow_start(struct sim_world *w, struct sim_flow *f) {
     f->asked_at = w->sim->now;
     if (f->from->core != NULL)
         ask(w, f);
-    if (f->first_sent_at == 0)
-        sim_after(w->sim, SP_SEC, turn, w, f->number); /* in case that no answer comes */
-    else
-        turn(w, f->number);
+    next_turn(w, f, f->have_addr ? 0 : SP_SEC); /* in case that no answer comes */
 }
 
 void sim_flow_reliable(struct sim_flow *f, uint64_t messages) {

@@ -124,8 +124,17 @@ bool sim_world_sessions(struct sim_world *w, void *unused) {
     return true;
 }
 
+/* Devices join where UDP works. */
+static void block_udp(struct sim_world *w, bool block) {
+    for (struct sim_lan *l = w->net.lans; l != NULL; l = l->next) {
+        l->no_udp_later = l->no_udp_later || l->link.no_udp;
+        l->link.no_udp = block && l->no_udp_later;
+    }
+}
+
 void sim_world_enroll(struct sim_world *w) {
     unsigned first = 0;
+    block_udp(w, false);
     while (first < w->n_devices && w->devices[first]->name.len > 0)
         first++;
     for (unsigned i = first; i < w->n_devices; i++) {
@@ -133,6 +142,7 @@ void sim_world_enroll(struct sim_world *w) {
         sim_world_run(w, 2 * SP_MS);
     }
     sim_check(w->sim, sim_world_until(w, all_joined, &first, 60 * SP_SEC), "not all devices have joined");
+    block_udp(w, true);
     for (unsigned i = first; i < w->n_devices; i++)
         sim_device_up(w->devices[i]);
     sim_check(w->sim, sim_world_until(w, sim_world_sessions, NULL, 60 * SP_SEC),

@@ -19,6 +19,7 @@ struct sim_flow {
     unsigned number;
     struct sim_device *from, *to;
     bool running, resolving, have_addr;
+    uint32_t turn;
     uint8_t addr[16];
     sp_duration period;
     size_t size;   /* of the payload */
