@@ -50,6 +50,9 @@ static void expire(void *ctx, uint64_t at) {
     if (d->core == NULL || at != d->armed || d->asleep != 0)
         return;
     d->armed = SP_NEVER;
+    d->woken = d->woken_at == d->sim->now ? d->woken + 1 : 0;
+    d->woken_at = d->sim->now;
+    sim_check(d->sim, d->woken < 1000, "device %u wants to be woken again and again", d->number);
     if (sp_agent_deadline(d->core) <= now_of(d))
         sp_agent_expire(d->core, now_of(d), wall_of(d));
     drain(d);

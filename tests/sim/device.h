@@ -29,6 +29,8 @@ struct sim_device {
     struct sp_agent *core;         /* NULL: not running */
     struct sim_programs programs;
     sp_instant armed;   /* the earliest expiry that is set */
+    sp_instant woken_at; /* its last expiry, and how many there were in that moment */
+    unsigned woken;
     sp_duration behind; /* how long it has slept: its monotonic clock stood still */
     int64_t skew_ns;    /* of its wall clock */
     sp_instant asleep;  /* since; 0: awake */

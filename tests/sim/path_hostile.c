@@ -104,7 +104,7 @@ static size_t spoiled(struct hostile *h, const struct seen *p, uint8_t *out) {
     struct sim *s = h->w->sim;
     size_t len = p->len;
     memcpy(out, p->data, len);
-    if (sim_chance(s, 50))
+    if (len == 0 || sim_chance(s, 50))
         len = sim_below(s, len + 1);
     else
         out[sim_below(s, len)] ^= (uint8_t)(1u << sim_below(s, 8));
