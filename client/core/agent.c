@@ -221,8 +221,9 @@ static void end_turn(struct sp_agent *a, sp_instant now, sp_wall wall) {
         return;
     if (a->goal != SP_GOAL_UP)
         sp_mesh_stop(mesh, now, wall);
-    else if (a->registered_at == now)
+    else if (a->registered_at != a->told_at && a->registered_at != SP_NEVER)
         sp_mesh_registered(mesh, now);
+    a->told_at = a->registered_at;
     sp_mesh_settle(mesh);
     sp_agent_control_settle(a, now);
 }

@@ -100,7 +100,7 @@ struct sp_agent {
     struct sp_addr registered[SP_AGENT_PUBLISH_MAX];
     unsigned registered_count;
     uint32_t lease_s;
-    sp_instant registered_at;
+    sp_instant registered_at, told_at; /* told_at: the registration that the overlay knows of */
     int64_t clock_offset_s;
     sp_err last_err;
     int last_rcode, last_ede, unsigned_rcode, unsigned_ede;
