@@ -362,11 +362,11 @@ void sp_request_expire(struct sp_mesh *mesh) {
     bool up = sp_uplink_up(mesh);
     for (unsigned i = 0; i < SP_UPLINK_REQUESTS; i++) {
         struct sp_request *r = &mesh->uplink.requests[i];
-        if (r->kind == SP_REQ_FREE || mesh->now < r->at)
+        if (r->kind == SP_REQ_FREE || mesh->now < (up ? r->at : r->born + SP_UPLINK_WAIT))
             continue;
-        if (up ? r->tries >= SP_UPLINK_TRIES : mesh->now >= r->born + SP_UPLINK_WAIT)
+        if (!up || r->tries >= SP_UPLINK_TRIES)
             failed(mesh, r);
-        else if (up)
+        else
             send(mesh, r);
     }
     sp_request_flush(mesh);
