@@ -71,8 +71,11 @@ void sp_netcheck_ask(struct sp_mesh *mesh) {
 static void finish(struct sp_mesh *mesh) {
     struct sp_netcheck *nc = &mesh->netcheck;
     for (unsigned i = 0; i < 2; i++) {
-        if (nc->started[i] && !runs(nc, i))
-            nc->got[i] = *sp_behave_result(&nc->run[i]);
+        if (nc->started[i] && !runs(nc, i)) {
+            struct sp_behave_result now = *sp_behave_result(&nc->run[i]);
+            sp_behave_keep(&now, &nc->got[i]);
+            nc->got[i] = now;
+        }
         nc->started[i] = nc->started[i] && runs(nc, i);
     }
     sp_uplink_profile(mesh);

@@ -53,5 +53,8 @@ sp_instant sp_behave_deadline(const struct sp_behave *b); /* SP_NEVER when idle 
 /* The next request to send; 0: none now. */
 size_t sp_behave_output(struct sp_behave *b, sp_instant now, uint8_t *out, size_t cap, struct sp_addr *ret_to);
 const struct sp_behave_result *sp_behave_result(const struct sp_behave *b);
+/* A second run on the same socket, with the same mapping: the first has opened the NAT's filter for the servers' other addresses, so the
+ * stricter verdict on filtering stays. before: of the run before, or zeroed. */
+void sp_behave_keep(struct sp_behave_result *r, const struct sp_behave_result *before);
 
 #endif

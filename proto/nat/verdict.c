@@ -137,3 +137,8 @@ void sp_behave_judge(struct sp_behave *b) {
     b->result.hairpin_known = hairpin != NULL && hairpin->sent > 0;
     b->result.hairpin = hairpin != NULL && hairpin->answered;
 }
+
+void sp_behave_keep(struct sp_behave_result *r, const struct sp_behave_result *before) {
+    if (before->udp && r->udp && sp_nat_same(&r->mapped[0], &before->mapped[0]) && before->filtering > r->filtering)
+        r->filtering = before->filtering;
+}

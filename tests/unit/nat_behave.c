@@ -291,6 +291,27 @@ static void long_round_trips(void **state) {
     nat_free(n->nat);
 }
 
+/* The first run opens the filter for all that it asks; a second one on that socket sees it open. */
+static void a_second_run_keeps_the_filter(void **state) {
+    struct nat_config c = {.mapping = NAT_MAPPING_ENDPOINT, .filter = NAT_FILTER_PORT, .outside = OUTSIDE};
+    struct net *n = net_new(&c);
+    run(n, GRID, 1);
+    struct sp_behave_result first = *sp_behave_result(&n->b), none = {0};
+    run(n, GRID, 1);
+    struct sp_behave_result second = *sp_behave_result(&n->b);
+    assert_int_equal(first.filtering, SP_FILTERING_PORT);
+    assert_int_equal(second.filtering, SP_FILTERING_ENDPOINT);
+    sp_behave_keep(&second, &none);
+    assert_int_equal(second.filtering, SP_FILTERING_ENDPOINT);
+    sp_behave_keep(&second, &first);
+    assert_int_equal(second.filtering, SP_FILTERING_PORT);
+    second.filtering = SP_FILTERING_ENDPOINT;
+    second.mapped[0].port++; /* another mapping: another filter */
+    sp_behave_keep(&second, &first);
+    assert_int_equal(second.filtering, SP_FILTERING_ENDPOINT);
+    nat_free(n->nat);
+}
+
 static void strangers_are_not_believed(void **state) {
     struct net *n = net_new(NULL);
     uint8_t out[SP_STUN_MAX];
@@ -325,6 +346,7 @@ int main(void) {
         cmocka_unit_test(silence_is_no_filter),
         cmocka_unit_test(loss_makes_it_seldom_wrong),
         cmocka_unit_test(long_round_trips),
+        cmocka_unit_test(a_second_run_keeps_the_filter),
         cmocka_unit_test(strangers_are_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
