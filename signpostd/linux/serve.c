@@ -97,7 +97,7 @@ static sp_err listen_all(struct spl_daemon *d, struct spl_error *err) {
     for (unsigned i = 0; i < n; i++) {
         struct spl_error why;
         struct sp_addr bound;
-        sp_err e = spl_udp_open(d->loop, &addrs[i], 0, &bound, &why);
+        sp_err e = spl_udp_open(d->loop, &addrs[i], SPL_UDP_JOINED, &bound, &why);
         if (e == SP_OK)
             e = spl_tcp_listen(d->loop, &bound, c->server.limits.streams, NULL, &why);
         if (e == SP_ERR_EXIST)
