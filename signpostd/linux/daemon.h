@@ -17,8 +17,6 @@ struct spl_daemon {
     struct sp_addr bound[SPL_CONFIG_LISTEN]; /* where it listens */
     unsigned bound_count;
     struct spl_record *record;   /* NULL: none */
-    struct sp_addr bound[SPL_CONFIG_LISTEN];
-    unsigned bound_count;
     bool ready;                  /* the core has said so */
     bool have[SPL_CONFIG_ZONES]; /* configured zones that are there */
     unsigned adding;             /* the one being added */

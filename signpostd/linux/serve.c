@@ -113,7 +113,6 @@ static sp_err listen_all(struct spl_daemon *d, struct spl_error *err) {
         d->bound[d->bound_count++] = bound;
         char text[SPL_ADDR_TEXT];
         spl_say("listening on %s (UDP, TCP)", spl_addr_text(&bound, text));
-        d->bound[d->bound_count++] = bound;
     }
     return SP_OK;
 }
@@ -154,9 +153,6 @@ static sp_err start_server(struct spl_daemon *d, int dirfd, struct spl_error *er
                              "not enough memory for the configured limits; raise limits.memory or lower the others");
     if (e != SP_OK)
         return spl_error_set(err, e, "the server cannot start: %s", sp_err_text(e));
-    /* Where it listens: STUN answers from another of these when it is asked to. */
-    struct sp_in link = {.kind = SP_IN_LINK, .data = (const uint8_t *)d->bound, .len = d->bound_count * sizeof d->bound[0]};
-    (void)spl_loop_deliver(d->loop, &link, 1);
     return spl_control_listen(d->loop, dirfd, "control.sock", SP_OP_REQUEST_MAX, NULL, NULL, err);
 }
 
