@@ -22,7 +22,6 @@ EIM = dict(mapping="eim", filter="apdf")
 EDM = dict(mapping="apdm", filter="apdf", ports="random")
 EDM_SEQUENTIAL = dict(mapping="apdm", filter="apdf", ports="sequential")
 ONE_TO_ONE = dict(mapping="1:1", filter="eif")
-FIREWALL = dict(mapping="none", filter="apdf")
 
 DIRECT, RELAY = "direct", "relay"
 
@@ -77,7 +76,7 @@ def routers_with_firewalls(lab):
     """IPv6 as homes have it: the router lets in only what answers; over IPv4 nothing but the relay would do."""
     devices = []
     for name in "alice", "bob":
-        gateway = lab.gateway(f"{name}-nat", nat=EDM, v6=True, firewall=True)
+        gateway = lab.gateway(f"{name}-nat", nat=dict(EDM, firewall6="apdf"), v6=True)
         devices.append(gateway.device(name))
     return devices
 
