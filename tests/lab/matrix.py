@@ -33,7 +33,7 @@ class Row:
     best: str               # the state to reach: "direct" or "relay"
     tactics: tuple          # one of these
     why: str = ""           # for relay: what a better path would need
-    prepare: typing.Callable = None  # (lab, signpost, a, b), before the agents start
+    prepare: typing.Callable = None  # (lab, first device), before the agents start
     quick: bool = False
 
 
@@ -93,16 +93,16 @@ def families_apart(lab):
     return lab.device("alice", v4=False), lab.device("bob", v6=False)
 
 
-def black_hole(lab, signpost, a, b):
+def black_hole(lab, a):
     """IPv4 has addresses and routes, and leads nowhere."""
     lab.internet.disturb(f"ip saddr {a.address4} drop\nip daddr {a.address4} drop")
 
 
-def udp_blocked(lab, signpost, a, b):
+def udp_blocked(lab, a):
     lab.internet.disturb(f"ip saddr {a.address4} meta l4proto udp drop\nip daddr {a.address4} meta l4proto udp drop")
 
 
-def only_dns(lab, signpost, a, b):
+def only_dns(lab, a):
     lab.internet.disturb(f"""ip saddr {a.address4} udp dport != 53 drop
         ip saddr {a.address4} tcp dport != 53 drop
         ip daddr {a.address4} udp sport != 53 drop
@@ -164,10 +164,11 @@ def measure(row):
         try:
             signpost = Signpost(lab, addresses=2)
             a, b = row.build(lab)
+            b, a = Agent(signpost, b, up=False), Agent(signpost, a, up=False)
             if row.prepare:
-                row.prepare(lab, signpost, a, b)
-            b, a = Agent(signpost, b), Agent(signpost, a)
-            a.settled(), b.settled()
+                row.prepare(lab, a.device)
+            for agent in b, a:
+                agent.up().settled()
             b.serve()
             return talk(a, b, row)
         except AssertionError as e:

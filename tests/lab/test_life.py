@@ -99,8 +99,9 @@ def test_udp_blocked(lab):
     nat = lab.gateway("bob-nat", nat=EIM)
     device = lab.device("alice", v6=False)
     blocked = f"ip saddr {device.address4} meta l4proto udp drop\nip daddr {device.address4} meta l4proto udp drop"
+    alice, bob = Agent(signpost, device, up=False), Agent(signpost, nat.device("bob")).settled()
     lab.internet.disturb(blocked)
-    alice, bob = Agent(signpost, device), Agent(signpost, nat.device("bob")).settled()
+    alice.up()
     assert alice.session()["via"] == "tcp"
     bob.serve()
     flow = alice.start_flow(bob).moves()
