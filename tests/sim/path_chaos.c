@@ -60,8 +60,10 @@ static void new_device(struct chaos *c) {
 }
 
 static void begin(struct chaos *c, unsigned devices, unsigned places) {
-    for (unsigned i = 0; i < places; i++)
-        new_place(c, (enum place_kind)sim_below(c->w->sim, PLACE_KINDS));
+    for (unsigned i = 0; i < places; i++) {
+        enum place_kind kind = (enum place_kind)sim_below(c->w->sim, PLACE_KINDS);
+        new_place(c, kind == PLACE_ONE_TO_ONE ? PLACE_PUBLIC : kind); /* one-to-one takes one device */
+    }
     for (unsigned i = 0; i < devices; i++)
         new_device(c);
     sim_world_begin(c->w);
