@@ -1,0 +1,235 @@
+"""How programs of a host come to the agent's resolver: libnss_signpost, systemd-resolved, resolvconf; and forwarding. The resolver itself
+stands in resolver-host, without a session; hosts are network and mount namespaces."""
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+from conftest import BUILD
+
+HOST, MODULE = BUILD / "tests/interop/resolver-host", BUILD / "client/nss/libnss_signpost.so.2"
+FAKEDNS = pathlib.Path(__file__).parent / "fakedns.py"
+ZONE = "me.signpost"
+numbers = itertools.count()
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces"),
+    pytest.mark.skipif(not MODULE.exists(), reason="a build with sanitizers has no NSS module"),
+]
+
+
+def await_true(check, what, seconds=15):
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def start(*command, **options):
+    """A process, and the first line that it says."""
+    p = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    line = p.stdout.readline().strip()
+    if not line:
+        p.kill()
+        raise AssertionError(f"{command}: {p.communicate()[1]}")
+    return p, line
+
+
+def stop(p, sig=signal.SIGTERM):
+    if p.poll() is None:
+        p.send_signal(signal.SIGCONT)
+        p.send_signal(sig)
+    try:
+        p.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        p.communicate()
+        raise
+    return p.returncode
+
+
+@pytest.fixture
+def folder():
+    """Where every user may look."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="signpost-resolver-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+# ---- libnss_signpost ----
+
+
+class Nss:
+    """A host whose nsswitch.conf has our module first, then its files."""
+
+    def __init__(self, folder):
+        self.folder, self.socket = folder, folder / "run/resolve"
+        (folder / "nsswitch").write_text("hosts: signpost [!UNAVAIL=return] files\n")
+        (folder / "hosts").write_text("127.0.0.1 localhost\n192.0.2.7 elsewhere.example laptop.me.signpost nothere.me.signpost\n")
+        self.agent = None
+
+    def start(self):
+        self.agent, self.laptop = start(HOST, "serve", self.socket)
+
+    def run(self, *command, env=None):
+        binds = f"mount --bind {self.folder}/nsswitch /etc/nsswitch.conf && mount --bind {self.folder}/hosts /etc/hosts && exec \"$@\""
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(MODULE.parent), "SIGNPOST_RESOLVE": str(self.socket), **(env or {})}
+        return subprocess.run(["unshare", "-m", "sh", "-c", binds, "sh", *map(str, command)], env=environment, capture_output=True, text=True,
+                              timeout=60)
+
+    def getent(self, *arguments):
+        p = self.run("getent", *arguments)
+        return p.stdout.split() if p.returncode == 0 else p.returncode
+
+    def python(self, code):
+        p = self.run(sys.executable, "-c", code)
+        assert p.returncode == 0, p.stderr
+        return p.stdout.strip()
+
+
+@pytest.fixture
+def nss(folder):
+    n = Nss(folder)
+    n.start()
+    yield n
+    stop(n.agent)
+
+
+def test_nss_names_of_the_zone(nss):
+    assert nss.getent("ahosts", "laptop.me.signpost")[:2] == [nss.laptop, "STREAM"]
+    assert nss.getent("ahosts", "laptop.me.signpost.")[0] == nss.laptop
+    assert nss.getent("ahosts", "laptop")[0] == nss.laptop
+    assert nss.getent("ahostsv6", "LAPTOP.me.signpost")[0] == nss.laptop
+    assert nss.getent("hosts", "laptop.me.signpost") == [nss.laptop, "laptop.me.signpost"]
+
+
+def test_nss_addresses_of_the_zone(nss):
+    assert nss.getent("hosts", nss.laptop) == [nss.laptop, "laptop.me.signpost"]
+    assert nss.getent("hosts", nss.laptop[:-1] + ("1" if nss.laptop[-1] != "1" else "2")) == 2
+    assert nss.getent("hosts", "192.0.2.7")[1] == "elsewhere.example"
+
+
+def test_nss_nothing_of_the_zone_is_asked_of_others(nss):
+    """The next source of the line has these names, and must not be asked."""
+    assert nss.getent("ahostsv4", "laptop.me.signpost") == 2
+    assert nss.getent("ahosts", "nothere.me.signpost") == 2
+    assert nss.getent("ahosts", "wpad.me.signpost") == 2
+
+
+def test_nss_names_elsewhere_go_on_to_the_next(nss):
+    assert nss.getent("ahosts", "elsewhere.example")[0] == "192.0.2.7"
+    assert nss.getent("ahosts", "localhost")[0] == "127.0.0.1"
+
+
+def test_nss_what_cannot_be_said_now_is_to_be_tried_again(nss):
+    code = """import socket
+try: socket.getaddrinfo("slow.me.signpost", 80)
+except socket.gaierror as e: print(e.errno == socket.EAI_AGAIN)"""
+    assert nss.python(code) == "True"
+
+
+def test_nss_without_an_agent_the_next_source_answers(nss):
+    stop(nss.agent)
+    assert not nss.socket.exists()
+    assert nss.getent("ahosts", "elsewhere.example")[0] == "192.0.2.7"
+    assert nss.getent("ahosts", "laptop.me.signpost")[0] == "192.0.2.7"
+    nss.start()
+    assert nss.getent("ahosts", "laptop.me.signpost")[0] == nss.laptop
+
+
+def test_nss_an_agent_that_hangs_is_given_up(nss):
+    nss.agent.send_signal(signal.SIGSTOP)
+    assert nss.getent("ahosts", "elsewhere.example")[0] == "192.0.2.7"
+
+
+def test_nss_from_many_threads(nss):
+    code = """import socket, threading
+found = []
+def ask():
+    for i in range(20): found.append(socket.getaddrinfo("laptop.me.signpost", 80)[0][4][0])
+threads = [threading.Thread(target=ask) for i in range(20)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(len(found), *set(found))"""
+    assert nss.python(code) == f"400 {nss.laptop}"
+
+
+def test_nss_small_buffers_are_said_to_be_small(nss):
+    """glibc asks again with a larger one; the module itself must not write beyond it."""
+    code = f"""import ctypes, errno
+lib = ctypes.CDLL("{MODULE}")
+class Host(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("aliases", ctypes.c_void_p), ("af", ctypes.c_int), ("len", ctypes.c_int), ("list", ctypes.c_void_p)]
+statuses = []
+for size in range(0, 200):
+    buffer = ctypes.create_string_buffer(b"\\x5a" * 256, 256)
+    err, herr, host, first = ctypes.c_int(), ctypes.c_int(), Host(), ctypes.c_void_p()
+    a = lib._nss_signpost_gethostbyname2_r(b"laptop.me.signpost", 10, ctypes.byref(host), buffer, ctypes.c_size_t(size), ctypes.byref(err), ctypes.byref(herr))
+    b = lib._nss_signpost_gethostbyname4_r(b"laptop.me.signpost", ctypes.byref(first), buffer, ctypes.c_size_t(size), ctypes.byref(err), ctypes.byref(herr), None)
+    assert all(s == 1 or (s == -2 and err.value == errno.ERANGE) for s in (a, b)), (a, b, err.value)
+    assert buffer.raw[size:] == b"\\x5a" * (256 - size), size
+    statuses.append((a, b))
+print(statuses[0], statuses[199], statuses == sorted(statuses))"""
+    assert nss.python(code) == "(-2, -2) (1, 1) True"
+
+
+# ---- its socket ----
+
+
+def ask_as_nobody(path, n):
+    """How many of n connections of one unprivileged user stay open."""
+    code = f"""import os, select, socket
+os.setgid(65534); os.setuid(65534)
+socks = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for i in range({n})]
+for s in socks: s.connect("{path}")
+query = b"\\x12\\x34\\0\\0\\0\\1\\0\\0\\0\\0\\0\\0\\6laptop\\2me\\x08signpost\\0\\0\\x1c\\0\\1"
+alive = 0
+for s in socks:
+    try: s.send(query); alive += len(s.recv(4096)) > 0
+    except OSError: pass
+print(alive)"""
+    p = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert p.returncode == 0, p.stderr
+    return int(p.stdout)
+
+
+def test_socket_is_everybodys_but_not_one_users_alone(nss):
+    assert stat.S_IMODE(nss.socket.stat().st_mode) == 0o666
+    assert stat.S_IMODE(nss.socket.parent.stat().st_mode) == 0o755
+    assert ask_as_nobody(nss.socket, 8) == 8
+    assert ask_as_nobody(nss.socket, 40) == 16
+    assert nss.getent("ahosts", "laptop.me.signpost")[0] == nss.laptop
+
+
+def test_socket_hangs_up_on_what_is_no_question(nss):
+    for bad in (b"", b"x", b"\0" * 5000):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.connect(str(nss.socket))
+        s.send(bad)
+        s.settimeout(10)
+        try:
+            assert s.recv(4096) == b"", bad
+        except ConnectionResetError:
+            pass
+    assert nss.getent("ahosts", "laptop.me.signpost")[0] == nss.laptop
+
+
+def test_socket_of_a_killed_agent_is_replaced_and_that_of_a_living_one_is_not(nss):
+    second = subprocess.run([HOST, "serve", nss.socket], capture_output=True, text=True, timeout=20)
+    assert second.returncode == 1 and "another agent answers" in second.stderr
+    stop(nss.agent, signal.SIGKILL)
+    assert nss.socket.exists()
+    assert nss.getent("ahosts", "elsewhere.example")[0] == "192.0.2.7"
+    nss.start()
+    assert nss.getent("ahosts", "laptop.me.signpost")[0] == nss.laptop
