@@ -233,3 +233,180 @@ def test_socket_of_a_killed_agent_is_replaced_and_that_of_a_living_one_is_not(ns
     assert nss.getent("ahosts", "elsewhere.example")[0] == "192.0.2.7"
     nss.start()
     assert nss.getent("ahosts", "laptop.me.signpost")[0] == nss.laptop
+
+
+# ---- packages that must not be installed here: they would rewrite this machine's resolver ----
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory):
+    """A Debian package's files in a folder; skips where they cannot be had."""
+    made = {}
+
+    def unpack(*packages):
+        if packages in made:
+            return made[packages]
+        work = tmp_path_factory.mktemp("packages")
+        root = work / "root"
+        for tool in ("apt-get", "dpkg-deb"):
+            if shutil.which(tool) is None:
+                pytest.skip(f"needs {tool}, to fetch {' '.join(packages)}")
+        p = subprocess.run(["apt-get", "download", "-q", *packages], cwd=work, capture_output=True, text=True, timeout=120)
+        if p.returncode != 0:
+            pytest.skip(f"apt-get download {' '.join(packages)}: {p.stderr.strip().splitlines()[-1]}")
+        for deb in work.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", deb, root], check=True)
+        made[packages] = root
+        return root
+
+    return unpack
+
+
+class Space:
+    """A network namespace with a link to another one, in which name servers run."""
+
+    def __init__(self, folder):
+        n = next(numbers)
+        self.folder, self.host, self.far = folder, f"rs{os.getpid()}h{n}", f"rs{os.getpid()}f{n}"
+        self.processes = []
+        self.records = folder / "records"
+        for space in (self.host, self.far):
+            self.sh("ip", "netns", "add", space)
+            self.sh("ip", "-n", space, "link", "set", "lo", "up")
+
+    def sh(self, *command, space=None, check=True, env=None):
+        inside = ["ip", "netns", "exec", space] if space else []
+        p = subprocess.run([*inside, *map(str, command)], capture_output=True, text=True, timeout=60, env=env)
+        assert not check or p.returncode == 0, f"{command}: {p.stderr}"
+        return p.stdout
+
+    def link(self, name, near, far):
+        self.sh("ip", "-n", self.host, "link", "add", name, "type", "veth", "peer", "name", name, "netns", self.far)
+        for space, addr in ((self.host, near), (self.far, far)):
+            self.sh("ip", "-n", space, "addr", "add", f"{addr}/64", "dev", name, "nodad")
+            self.sh("ip", "-n", space, "link", "set", name, "up")
+
+    def start(self, *command, space=None, env=None):
+        p, line = start("ip", "netns", "exec", space or self.host, *command, env={**os.environ, **(env or {})})
+        self.processes.append(p)
+        return p, line
+
+    def dns(self, address, records, space=None):
+        """A name server; returns what it was asked so far, when called."""
+        log = self.folder / f"asked{next(numbers)}"
+        log.touch()
+        self.records.write_text(json.dumps(records))
+        assert self.start(sys.executable, FAKEDNS, address, self.records, log, space=space)[1] == "ready"
+        return lambda: log.read_text().splitlines()
+
+    def close(self):
+        for p in reversed(self.processes):
+            stop(p, signal.SIGKILL)
+        for space in (self.host, self.far):
+            self.sh("ip", "netns", "del", space, check=False)
+
+
+@pytest.fixture
+def space(folder):
+    s = Space(folder)
+    yield s
+    s.close()
+
+
+# ---- systemd-resolved ----
+
+OVERLAY, RESOLVER, LAPTOP = "fd42:1:2:3::1", "fd42:1:2:3::53", "fd42:1:2:3::5"
+REVERSE = "5." + "0." * 15 + "3.0.0.0.2.0.0.0.1.0.0.0.2.4.d.f.ip6.arpa."
+RECORDS = {f"laptop.{ZONE}. AAAA": [LAPTOP], f"{REVERSE} PTR": [f"laptop.{ZONE}."], "www.example. AAAA": ["2001:db8::80"]}
+
+BUS = """<busconfig><type>system</type><listen>unix:path={folder}/bus</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/><allow user="*"/></policy></busconfig>"""
+
+
+class Resolved:
+    """systemd-resolved with a bus, a user and a /run of its own."""
+
+    def __init__(self, space, root):
+        self.space, self.root, folder = space, root, space.folder
+        (folder / "bus.conf").write_text(BUS.format(folder=folder))
+        self.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/bus", "LD_LIBRARY_PATH": f"{root}/lib/x86_64-linux-gnu:{root}/usr/lib/x86_64-linux-gnu/systemd:{root}/lib/x86_64-linux-gnu/systemd"}
+        for file, line in (("passwd", "systemd-resolve:x:990:990::/:/usr/sbin/nologin\n"), ("group", "systemd-resolve:x:990:\n")):
+            (folder / file).write_text(pathlib.Path("/etc", file).read_text() + line)
+        (folder / "none").write_text("")
+        # The bus looks its users up too.
+        self.users = f"mount --bind {folder}/passwd /etc/passwd && mount --bind {folder}/group /etc/group"
+        space.start("unshare", "-m", "sh", "-c", f"{self.users} && exec dbus-daemon --nofork --print-address --config-file={folder}/bus.conf")
+        self.process = None
+
+    def start(self):
+        binary = next(self.root.glob("**/systemd/systemd-resolved"))
+        setup = f"""mount -t tmpfs none /run && mkdir -p /run/systemd/resolve && chown 990:990 /run/systemd/resolve &&
+{self.users} && mount --bind {self.space.folder}/none /etc/resolv.conf && echo ready && exec {binary} 2>>{self.space.folder}/resolved.log"""
+        self.process = self.space.start("unshare", "-m", "sh", "-c", setup, env=self.env)[0]
+        await_true(lambda: "Global" in self.ctl("status"), "systemd-resolved")
+
+    def stop(self):
+        stop(self.process, signal.SIGKILL)
+
+    def ctl(self, *arguments):
+        tool = self.root / "usr/bin/resolvectl"
+        return self.space.sh(tool, "--no-pager", *arguments, space=self.space.host, check=False, env={**os.environ, **self.env})
+
+    def ask(self, name, kind):
+        return self.space.sh("dig", "@127.0.0.53", "+short", "+tries=1", "+time=3", name, kind, space=self.space.host, check=False).strip()
+
+    def hook(self, mode="auto"):
+        return self.space.start(HOST, "hook", mode, "tun0", RESOLVER, ZONE, env=self.env)
+
+
+@pytest.fixture
+def resolved(space, unpacked):
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs the package dbus-daemon")
+    root = unpacked("systemd-resolved", "libsystemd-shared")
+    space.link("tun0", OVERLAY, RESOLVER)
+    r = Resolved(space, root)
+    r.start()
+    return r
+
+
+def test_resolved_asks_us_for_the_zone_and_for_nothing_else(space, resolved):
+    asked = space.dns(RESOLVER, RECORDS, space=space.far)
+    p, mode = resolved.hook()
+    assert mode == "resolved"
+    assert resolved.ask(f"laptop.{ZONE}", "AAAA") == LAPTOP
+    assert resolved.ask(REVERSE, "PTR") == f"laptop.{ZONE}."
+    assert resolved.ask("www.example", "AAAA") == ""
+    assert LAPTOP in resolved.ctl("query", "laptop")  # the search domain
+    assert asked() and all(line.split()[1].endswith((f".{ZONE}.", "3.0.0.0.2.0.0.0.1.0.0.0.2.4.d.f.ip6.arpa.", f" {ZONE}.")) or
+                           line.split()[1] == f"{ZONE}." for line in asked()), asked()
+    status = resolved.ctl("status", "tun0")
+    assert "-DefaultRoute" in status and "-LLMNR" in status and "-mDNS" in status and "DNSSEC=no" in status
+    stop(p)
+    assert resolved.ask(f"laptop.{ZONE}", "AAAA") == ""
+    assert ZONE not in resolved.ctl("domain")
+
+
+def test_resolved_forgets_us_with_the_device(space, resolved):
+    """Nothing is undone by a killed agent, and nothing needs to be."""
+    space.dns(RESOLVER, RECORDS, space=space.far)
+    p, _ = resolved.hook("resolved")
+    assert resolved.ask(f"laptop.{ZONE}", "AAAA") == LAPTOP
+    stop(p, signal.SIGKILL)
+    space.sh("ip", "-n", space.host, "link", "del", "tun0")
+    await_true(lambda: ZONE not in resolved.ctl("domain"), "the link's settings to go")
+
+
+def test_resolved_that_starts_anew_is_told_again(space, resolved):
+    space.dns(RESOLVER, RECORDS, space=space.far)
+    resolved.hook("resolved")
+    resolved.stop()
+    resolved.start()  # with an empty /run
+    await_true(lambda: resolved.ask(f"laptop.{ZONE}", "AAAA") == LAPTOP, "the setting to come back")
+
+
+def test_resolved_that_does_not_run_is_not_chosen(space, resolved):
+    resolved.stop()
+    p = subprocess.run(["ip", "netns", "exec", space.host, HOST, "hook", "resolved", "tun0", RESOLVER, ZONE], capture_output=True, text=True,
+                       env={**os.environ, **resolved.env}, timeout=30)
+    assert p.returncode == 1 and "systemd-resolved does not run" in p.stderr
