@@ -15,9 +15,11 @@
 
 #define TIMEOUT_MS 5000
 #define STEP_MS    10
+#define NOT_RUN    127 /* as posix_spawn(3) and shells say it */
 
-/* Both kinds put entries of tunnels first, which they know by this name; ours must be the first to be asked. */
-#define ENTRY_PREFIX "tun."
+/* Both kinds put entries of tunnels first, which they know by such names (interface-order(5), resolvconf.conf(5)); ours must be the
+ * first to be asked. */
+#define ENTRY_PREFIX "tun0."
 
 static const char *const places[] = {"/sbin/resolvconf", "/usr/sbin/resolvconf", "/usr/local/sbin/resolvconf", "/usr/bin/resolvconf"};
 
@@ -90,12 +92,17 @@ sp_err spl_resolvconf_set(const struct spl_dns_hook_config *config, struct spl_e
     int n = snprintf(text, sizeof text, "nameserver %s\nsearch %s\n", server, config->zone);
     if (n < 0 || (size_t)n >= sizeof text)
         return spl_error_set(err, SP_ERR_RANGE, "the zone's name is too long for resolvconf");
-    /* openresolv wants to be told that it comes first; Debian's passes over what it does not know. */
-    char *argv[] = {(char *)path, "-a", entry, "-m", "0", NULL};
-    if (run(path, argv, text) == 0)
-        return SP_OK;
-    spl_resolvconf_remove(config->ifname);
-    return spl_error_set(err, SP_ERR_IO, "%s -a %s has failed; choose another --dns", path, entry);
+    char *argv[] = {(char *)path, "-a", entry, NULL};
+    int status = run(path, argv, text);
+    if (status < 0 || status == NOT_RUN) {
+        spl_resolvconf_remove(config->ifname);
+        return spl_error_set(err, SP_ERR_IO, "%s -a %s could not be run; choose another --dns", path, entry);
+    }
+    /* It calls the scripts of all that is installed beside it, and has their failures for its own. */
+    if (status != 0)
+        spl_say("warning: %s -a %s ended with status %d; if names of %s do not resolve, choose another --dns", path, entry, status,
+                config->zone);
+    return SP_OK;
 }
 
 void spl_resolvconf_remove(const char *ifname) {

@@ -410,3 +410,149 @@ def test_resolved_that_does_not_run_is_not_chosen(space, resolved):
     p = subprocess.run(["ip", "netns", "exec", space.host, HOST, "hook", "resolved", "tun0", RESOLVER, ZONE], capture_output=True, text=True,
                        env={**os.environ, **resolved.env}, timeout=30)
     assert p.returncode == 1 and "systemd-resolved does not run" in p.stderr
+
+
+# ---- resolvconf ----
+
+# A host with the package's files laid over its own, an empty /run, and a network that has given its resolver.
+RESOLVCONF_HOST = """
+mkdir -p $ROOT/usr $ROOT/etc; for d in sbin lib; do [ ! -d $ROOT/$d ] || [ -L $ROOT/$d ] || { cp -a $ROOT/$d $ROOT/usr/ && rm -r $ROOT/$d; }; done
+mount -t tmpfs none $WORK && mkdir $WORK/up $WORK/w && mount -t tmpfs none /run
+mount -t overlay none -o lowerdir=$ROOT/usr:/usr /usr
+mount -t overlay none -o lowerdir=$ROOT/etc:/etc,upperdir=$WORK/up,workdir=$WORK/w /etc
+rm -f /etc/resolv.conf; [ ! -d /etc/resolvconf/update.d ] || find /etc/resolvconf/update.d -type f ! -name libc -delete # of this machine
+if [ "$KIND" = resolvconf ]; then mkdir -p /run/resolvconf/interface; ln -s /run/resolvconf/resolv.conf /etc/resolv.conf; resolvconf --enable-updates; fi
+echo "nameserver 192.0.2.53" | resolvconf -a eth0.dhcp
+"""
+
+
+@pytest.fixture(params=["resolvconf", "openresolv"])
+def resolvconf(request, unpacked, folder):
+    """Runs a script on such a host: its output."""
+    root = unpacked(request.param)
+    (folder / "work").mkdir()
+
+    def run(script):
+        env = {**os.environ, "ROOT": str(root), "WORK": str(folder / "work"), "KIND": request.param, "HOST": str(HOST)}
+        p = subprocess.run(["unshare", "-m", "-n", "bash", "-ec", RESOLVCONF_HOST + script], env=env, capture_output=True, text=True, timeout=60)
+        assert p.returncode == 0, p.stdout + p.stderr
+        return p.stdout
+
+    return run
+
+
+def servers(text):
+    return [line.split()[1] for line in text.splitlines() if line.startswith("nameserver")]
+
+
+def test_resolvconf_has_us_first_and_is_as_before_at_the_end(resolvconf):
+    out = resolvconf(f"""
+before=$(cat /etc/resolv.conf)
+coproc $HOST hook auto tun0 {RESOLVER} {ZONE}
+read -r mode <&${{COPROC[0]}}; echo "mode $mode"; cat /etc/resolv.conf; pid=$COPROC_PID; kill $pid; wait $pid
+[ "$before" = "$(cat /etc/resolv.conf)" ] && echo as before""")
+    assert out.startswith("mode resolvconf\n") and out.endswith("as before\n"), out
+    assert servers(out) == [RESOLVER, "192.0.2.53"]
+    assert ZONE in next(line for line in out.splitlines() if line.startswith("search")).split()
+
+
+def test_resolvconf_heals_at_the_next_start(resolvconf):
+    out = resolvconf(f"""
+before=$(cat /etc/resolv.conf)
+coproc $HOST hook resolvconf tun0 {RESOLVER} {ZONE}
+read -r mode <&${{COPROC[0]}}; pid=$COPROC_PID; kill -9 $pid; wait $pid || true
+grep -q {RESOLVER} /etc/resolv.conf && echo left behind; $HOST heal tun0
+[ "$before" = "$(cat /etc/resolv.conf)" ] && echo as before; $HOST heal tun0""")
+    assert out == "left behind\nas before\n"
+
+
+def test_resolvconf_whose_scripts_fail_serves_still(resolvconf):
+    """What a host has installed beside it is called by it, and may fail."""
+    out = resolvconf(f"""
+for d in /etc/resolvconf/update.d /usr/lib/resolvconf; do [ ! -d $d ] || touch $d/broken || true; done
+[ ! -f /etc/resolvconf/update.d/broken ] || {{ printf '#!/bin/sh\\nexit 1\\n' > /etc/resolvconf/update.d/broken; chmod 755 /etc/resolvconf/update.d/broken; }}
+coproc $HOST hook resolvconf tun0 {RESOLVER} {ZONE}
+read -r mode <&${{COPROC[0]}}; echo "mode $mode"; cat /etc/resolv.conf; kill $COPROC_PID""")
+    assert servers(out) == [RESOLVER, "192.0.2.53"]
+
+
+def test_nss_and_none_touch_nothing(folder):
+    for mode in ("nss", "none"):
+        before = pathlib.Path("/etc/resolv.conf").read_bytes()
+        p, chosen = start("unshare", "-n", HOST, "hook", mode, "lo", RESOLVER, ZONE)
+        assert chosen == mode and pathlib.Path("/etc/resolv.conf").read_bytes() == before
+        assert stop(p) == 0 and pathlib.Path("/etc/resolv.conf").read_bytes() == before
+
+
+# ---- forwarding ----
+
+
+class Forwarder:
+    """The agent's resolver with forwarding on, asked over its socket."""
+
+    def __init__(self, space):
+        self.space, self.socket, self.conf = space, space.folder / "run/resolve", space.folder / "resolv.conf"
+
+    def start(self, *nameservers):
+        self.conf.write_text("".join(f"nameserver {s}\n" for s in nameservers))
+        self.process = self.space.start(HOST, "serve", self.socket, self.conf)[0]
+
+    def ask(self, name, kind, size=1232):
+        import dns.message
+        query = dns.message.make_query(name, kind, use_edns=0, payload=size)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(30)
+            s.connect(str(self.socket))
+            s.send(query.to_wire())
+            reply = dns.message.from_wire(s.recv(65535))
+        assert reply.id == query.id
+        return reply
+
+    def texts(self, name, kind):
+        reply = self.ask(name, kind)
+        return sorted(r.to_text() for rrset in reply.answer for r in rrset)
+
+
+@pytest.fixture
+def forwarder(space):
+    return Forwarder(space)
+
+
+OWN = "fd42:5da4:ba70:929e::53"  # of resolver-host's zone
+BIG = ['"' + "x" * 100 + f'{i}"' for i in range(9)]
+
+
+def test_forwarding_answers_what_is_not_ours(space, forwarder):
+    asked = space.dns("127.0.0.2", {"www.example. A": ["192.0.2.80"], "evil.example. A": ["127.0.0.1", "192.0.2.81"],
+                                    "evil.example. AAAA": ["::1", "fd42:5da4:ba70:929e::1", "2001:db8::81"], "big.example. TXT": BIG})
+    forwarder.start(OWN, "127.0.0.2")
+    assert forwarder.texts("www.example.", "A") == ["192.0.2.80"]
+    assert forwarder.texts("evil.example.", "A") == ["192.0.2.81"]
+    assert forwarder.texts("evil.example.", "AAAA") == ["2001:db8::81"]
+    assert forwarder.ask("nothing.example.", "A").rcode() == 3
+    assert len(forwarder.texts("big.example.", "TXT")) == 9
+    assert "tcp big.example. TXT" in asked()
+    assert len(forwarder.texts(f"laptop.{ZONE}.", "AAAA")) == 1
+    forwarder.ask(f"nobody.{ZONE}.", "AAAA")
+    forwarder.ask(f"{ZONE}.", "SOA")
+    assert not [line for line in asked() if ZONE in line]
+
+
+def test_forwarding_never_asks_ourselves(space, forwarder):
+    asked = space.dns("127.0.0.2", {"www.example. A": ["192.0.2.80"]})
+    forwarder.start(OWN)
+    assert forwarder.ask("www.example.", "A").rcode() == 2
+    # A forwarder of this host stands before us; it would ask us again.
+    forwarder.conf.write_text("nameserver 127.0.0.2\n")
+    os.utime(forwarder.conf, (1, 1))
+    assert forwarder.ask("www.example.", "A").rcode() == 2
+    assert asked() == []
+
+
+def test_forwarding_follows_the_network(space, forwarder):
+    space.dns("127.0.0.2", {"www.example. A": ["192.0.2.80"]})
+    forwarder.start(OWN, "127.0.0.99")
+    assert forwarder.ask("www.example.", "A").rcode() == 2  # nobody is there
+    forwarder.conf.write_text(f"nameserver {OWN}\nnameserver 127.0.0.2\n")
+    os.utime(forwarder.conf, (1, 1))
+    assert forwarder.texts("www.example.", "A") == ["192.0.2.80"]
