@@ -19,6 +19,8 @@
 #define JOINED_SIZE   65536
 #define READS         16 /* full batches before other sockets have their say */
 #define SOCKET_BUFFER (4 << 20)
+#define RX_LOAD       4  /* datagrams read at once that count as a load */
+#define IDLE_S        10 /* without one */
 /* Merged datagrams: what fits an Ethernet, what fits any path, and what the kernel takes. */
 #define MERGE_SIZE_MAX  1452
 #define MERGE_SIZE_ANY  1232
@@ -45,6 +47,8 @@ struct spl_udp {
     unsigned count;
 
     struct spl_udp_rx *single, *joined; /* made when the first socket of the kind is opened */
+    struct event idle;                  /* of joined: after a load its pages go back */
+    bool busy;
     struct sp_in in[SPL_UDP_BATCH];
 
     struct sock *to; /* the socket that what is gathered leaves from */
@@ -69,6 +73,15 @@ static sp_duration cpu_time(void) {
     return (sp_duration)t.tv_sec * SP_SEC + (sp_duration)t.tv_nsec;
 }
 
+static void on_idle(evutil_socket_t fd, short what, void *ctx) {
+    struct spl_udp *u = ctx;
+    if (u->busy)
+        event_add(&u->idle, &(struct timeval){IDLE_S, 0});
+    else
+        spl_udp_rx_rest(u->joined);
+    u->busy = false;
+}
+
 static void on_read(evutil_socket_t fd, short what, void *ctx) {
     struct sock *s = ctx;
     struct spl_udp *u = s->udp;
@@ -85,6 +98,11 @@ static void on_read(evutil_socket_t fd, short what, void *ctx) {
             spl_pace_epoch(&u->pace, u->loop->now, cpu_time());
         if ((unsigned)n < s->rx->count)
             break;
+    }
+    if (s->rx->used >= RX_LOAD) {
+        u->busy = true;
+        if (s->rx == u->joined && !event_pending(&u->idle, EV_TIMEOUT, NULL))
+            event_add(&u->idle, &(struct timeval){IDLE_S, 0});
     }
     if (u->pace.pausing && !u->loop->ended)
         nanosleep(&(struct timespec){.tv_nsec = SPL_PACE_PAUSE}, NULL);
@@ -309,6 +327,7 @@ static struct spl_udp *room_of(struct spl_loop *loop) {
     if (u == NULL)
         return NULL;
     u->loop = loop;
+    evtimer_assign(&u->idle, loop->base, on_idle, u);
     /* Pauses between batches end when they should; the default is up to 50 us later. */
     (void)!prctl(PR_SET_TIMERSLACK, 1000UL);
     for (unsigned i = 0; i < SPL_UDP_BATCH; i++) {
@@ -361,6 +380,7 @@ void spl_udp_free(struct spl_udp *u) {
         event_del(&u->socks[i].ev);
         close(u->socks[i].fd);
     }
+    event_del(&u->idle);
     spl_udp_rx_free(u->single);
     spl_udp_rx_free(u->joined);
     free(u);

@@ -40,6 +40,10 @@ void spl_udp_rx_free(struct spl_udp_rx *rx) {
     free(rx);
 }
 
+void spl_udp_rx_rest(struct spl_udp_rx *rx) {
+    (void)madvise(rx->buffers, rx->size, MADV_DONTNEED);
+}
+
 int spl_udp_rx_read(struct spl_udp_rx *rx, int fd, bool control) {
     for (unsigned i = 0; i < rx->used; i++) {
         rx->msgs[i].msg_hdr.msg_namelen = sizeof rx->name[i];

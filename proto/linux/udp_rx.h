@@ -26,6 +26,8 @@ struct spl_udp_rx {
 /* NULL: no memory. Pages that were never received into cost nothing. */
 struct spl_udp_rx *spl_udp_rx_new(unsigned count, size_t size);
 void spl_udp_rx_free(struct spl_udp_rx *rx);
+/* Gives the buffers' pages back until they are needed again. */
+void spl_udp_rx_rest(struct spl_udp_rx *rx);
 
 /* As many datagrams as there are, at most rx->count; -1 and errno. control: what the kernel says beside them is wanted. */
 int spl_udp_rx_read(struct spl_udp_rx *rx, int fd, bool control);
