@@ -229,8 +229,10 @@ void sp_uplink_expire(struct sp_mesh *mesh) {
         return;
     if (mesh->now >= up->tcp_at) {
         up->tcp_at = SP_NEVER;
-        if (up->state == SP_UPLINK_CONNECTING && !up->stream_open && !up->stream_asked)
+        if (up->state == SP_UPLINK_CONNECTING && !up->stream_asked) {
+            close_stream(mesh); /* one that is open brings nothing: a NAT or the signpost may have forgotten it */
             up->stream_wanted = mesh->signpost_count > 0;
+        }
     }
     if (mesh->now >= up->udp_at) {
         up->udp_at = mesh->now + SP_UPLINK_UDP_EVERY;
@@ -318,8 +320,10 @@ void sp_uplink_stream(struct sp_mesh *mesh, const struct sp_in *in) {
         up->stream_open = true;
         up->credit = in->credit;
         up->frame.head_len = 0;
-        if (up->state == SP_UPLINK_CONNECTING)
+        if (up->state == SP_UPLINK_CONNECTING) {
+            up->tcp_at = mesh->now + (SP_UPLINK_TCP_AFTER << (up->attempts < 6 ? up->attempts / 2 : 3));
             attempt(mesh);
+        }
         break;
     case SP_IN_STREAM_DATA:
         stream_bytes(mesh, &rd);
