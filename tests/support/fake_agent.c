@@ -65,7 +65,8 @@ void fake_raw(struct fake *f, const void *data, size_t len) {
 }
 
 static void keep(struct fake *f, bool frame, uint16_t segment, const void *data, size_t len) {
-    MUST(f->count < FAKE_INBOX && len <= sizeof f->inbox[0].data);
+    if (f->count == FAKE_INBOX || len > sizeof f->inbox[0].data)
+        return;
     struct fake_got *g = &f->inbox[f->count++];
     g->frame = frame;
     g->segment = segment;

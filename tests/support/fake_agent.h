@@ -39,7 +39,7 @@ struct fake {
 void fake_init(struct fake *f, struct rig *r, const char *name, uint8_t fill, bool listed);
 void fake_end(struct fake *f);
 void fake_list(struct fake *f); /* (again) */
-/* Takes what the rig has for it. */
+/* Takes what the rig has for it, as far as the inbox has room. */
 void fake_take(struct fake *f);
 void fake_raw(struct fake *f, const void *data, size_t len);
 /* Handshake and first data message. False: no response. */
