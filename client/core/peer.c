@@ -150,7 +150,7 @@ static void ask(struct sp_mesh *mesh, struct sp_peer *p, const uint8_t *first, s
         sp_peer_wake(mesh, p, p->ask_at);
         return;
     }
-    unsigned k = p->asks < 5 ? p->asks : 5;
+    unsigned k = p->asks < 3 ? p->asks : 3;
     p->ask_at = mesh->now + (SP_SEC << k);
     p->asks++;
     p->renew = false;

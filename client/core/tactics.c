@@ -73,7 +73,13 @@ void sp_tactics_step(struct sp_mesh *mesh, struct sp_peer *p, struct sp_path *pa
     if (sp_path_step(path, on, &n))
         sp_tactics_ping(mesh, p, path);
     sp_peer_wake(mesh, p, path->next_at);
-    if (was == path->state || p->chosen != path - p->paths || path->state != SP_PATH_SUSPECT)
+    if (was == path->state || p->chosen != path - p->paths)
+        return;
+    if (path->state == SP_PATH_RESTING && path->tactic != SP_TACTIC_RELAY) {
+        (void)sp_tactics_choose(mesh, p); /* given up: without a relay there is no way now, and one is to be asked for */
+        return;
+    }
+    if (path->state != SP_PATH_SUSPECT)
         return;
     /* The way in use has failed: the relay takes over at once. The signpost hears first where we are now. */
     p->renew = true;
