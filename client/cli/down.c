@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "client/linux/tun.h"
 #include "proto/linux/clock.h"
 
 /* What the end of a one-shot was: filled from the running agent's reply or from our own core. */
@@ -91,6 +92,7 @@ static sp_err run(const struct cli *cli, struct spl_state *state, struct sp_agen
     if (e != SP_ERR_NOENT)
         return e;
     SP_TRY(spl_state_lock(state, err));
+    spl_dns_hook_heal(SPL_TUN_NAME); /* a killed agent may have left its resolver set */
     return do_ourselves(state, id, verb, ret, err);
 }
 

@@ -122,10 +122,12 @@ static void count_failed(struct spl_udp *u, int error, size_t n) {
         u->counts.dropped_error += n;
 }
 
-/* Sends the datagrams of a merged message one by one: the kernel or the device cannot segment. */
-static void send_apart(struct spl_udp *u, int fd, struct msghdr *m, size_t segment) {
+/* Sends the datagrams of a merged message one by one: the kernel or the device cannot segment, or they cannot be sent at all. True:
+ * some went. */
+static bool send_apart(struct spl_udp *u, int fd, struct msghdr *m, size_t segment) {
     struct iovec *iov = m->msg_iov, one;
     size_t n = m->msg_iovlen;
+    uint64_t before = u->counts.sent;
     /* The segment size was put behind the source address. */
     m->msg_controllen -= CMSG_SPACE(sizeof(uint16_t));
     if (m->msg_controllen == 0)
@@ -141,6 +143,7 @@ static void send_apart(struct spl_udp *u, int fd, struct msghdr *m, size_t segme
             else
                 count_failed(u, errno, 1);
         }
+    return u->counts.sent > before;
 }
 
 static void add_control(struct msghdr *m, uint8_t *at, int level, int type, const void *data, size_t len) {
@@ -174,9 +177,10 @@ static bool give_up(struct spl_udp *u, unsigned at) {
         return true;
     }
     if (u->tx_segment[at] != 0 && (errno == EIO || errno == EINVAL || errno == EMSGSIZE)) {
-        /* Longer ones may just not fit this device; if short ones fail, it cannot segment. */
-        u->to->merge = errno == EMSGSIZE || u->tx_segment[at] > MERGE_SIZE_ANY;
-        send_apart(u, u->to->fd, &m->msg_hdr, u->tx_segment[at]);
+        /* Longer ones may just not fit this device; if short ones go singly, it cannot segment. */
+        bool cannot = errno != EMSGSIZE && u->tx_segment[at] <= MERGE_SIZE_ANY;
+        if (send_apart(u, u->to->fd, &m->msg_hdr, u->tx_segment[at]) && cannot)
+            u->to->merge = false;
         return false;
     }
     count_failed(u, errno, m->msg_hdr.msg_iovlen);
