@@ -68,10 +68,10 @@ struct wg_keys {
 struct sp_wg_keypair {
     struct wg_entry entry;
     struct sp_wg_keypair *retired_next;
-    sp_instant born;
+    sp_instant born, heard_at; /* heard_at: of the last message, plus one; 0: none yet */
     sp_duration rekey_after;
     uint32_t remote_index;
-    bool initiator, heard, last_minute;
+    bool initiator;
     uint64_t seen_sealed, seen_opened, seen_opened_bytes; /* what the device knows of the counters below */
     uint8_t send_key[32];
     _Atomic uint64_t counter, sealed_bytes;
@@ -114,7 +114,6 @@ struct sp_wg_peer {
     sp_instant retry_at, keepalive_at, silent_at, persistent_at, polled_at;
     sp_instant retry_until;
     sp_duration persistent, jitter;
-    bool another; /* data came while a keepalive was due already */
     sp_instant handshake_at, initiation_at, traversal_at; /* last sent initiation or response; initiation; message either way */
 
     bool want_initiation, want_keepalive, ready;

@@ -39,8 +39,8 @@ static void input_data(struct sp_wg *wg, const struct arrival *a, uint8_t *out, 
     ret->data = out;
     ret->kind = ret->len > 0 ? SP_WG_DATA : SP_WG_KEEPALIVE;
     ret->peer = p;
-    ret->fresh = !k->heard;
-    k->heard = true;
+    ret->fresh = k->heard_at == 0;
+    k->heard_at = a->now + 1;
     k->seen_opened++;
     k->seen_opened_bytes += ret->len;
     if (k == p->next) {

@@ -67,9 +67,11 @@ static void retire(struct sp_wg_peer *p, struct sp_wg_keypair **slot) {
 void wg_slots_initiated(struct sp_wg_peer *p, struct sp_wg_keypair *k) {
     retire(p, &p->older);
     if (p->next != NULL) {
-        /* Handshakes that crossed: both are good. The peer with the greater key rekeys later, so that next time they do not cross. */
-        retire(p, &p->previous);
-        p->older = p->current;
+        /* Handshakes that crossed: both are good. Of the sessions before, one is what the peer seals with yet: the one heard last.
+         * The peer with the greater key rekeys later, so that next time they do not cross. */
+        bool swapped = p->previous != NULL && (p->current == NULL || p->previous->heard_at > p->current->heard_at);
+        p->older = swapped ? p->previous : p->current;
+        retire(p, swapped ? &p->current : &p->previous);
         p->previous = p->next;
         p->next = NULL;
         if (memcmp(p->wg->pub, p->pub, 32) > 0)
@@ -164,5 +166,5 @@ struct sp_wg_keypair *sp_wg_keypair_find(struct sp_wg *wg, sp_instant now, const
     if (e == NULL || e->kind != WG_ENTRY_KEYPAIR)
         return NULL;
     struct sp_wg_keypair *k = SP_CONTAINER(e, struct sp_wg_keypair, entry);
-    return k->heard && wg_keypair_usable(k, now) ? hold(k, now) : NULL;
+    return k->heard_at != 0 && wg_keypair_usable(k, now) ? hold(k, now) : NULL;
 }

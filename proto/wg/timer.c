@@ -6,7 +6,7 @@
 void wg_timer_init(struct sp_wg_peer *p) {
     p->retry_at = p->keepalive_at = p->silent_at = p->persistent_at = p->polled_at = SP_NEVER;
     p->handshake_at = p->initiation_at = p->traversal_at = p->cookie_at = SP_NEVER;
-    p->another = p->want_initiation = p->want_keepalive = false;
+    p->want_initiation = p->want_keepalive = false;
 }
 
 void wg_timer_arm(struct sp_wg_peer *p) {
@@ -131,11 +131,7 @@ static void keep_fresh(struct sp_wg_peer *p, sp_instant now) {
 }
 
 void wg_sent_message(struct sp_wg_peer *p, bool data, sp_instant now) {
-    bool again = !data && p->another;
     sent_any(p, now);
-    p->another = false;
-    if (again)
-        p->keepalive_at = now + KEEPALIVE_TIMEOUT;
     if (data && p->silent_at == SP_NEVER)
         p->silent_at = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + p->jitter;
     keep_fresh(p, now);
@@ -156,13 +152,9 @@ void wg_heard_message(struct sp_wg_peer *p, struct sp_wg_keypair *k, bool data, 
     heard_any(p, now);
     if (data && p->keepalive_at == SP_NEVER)
         p->keepalive_at = now + KEEPALIVE_TIMEOUT;
-    else if (data)
-        p->another = true;
     /* P 6.2: whoever only listens renews before the peer would have to stop. */
-    if (k->initiator && !k->last_minute && now >= k->born + REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT) {
-        k->last_minute = true;
+    if (k->initiator && k == p->current && now >= k->born + REJECT_AFTER_TIME - KEEPALIVE_TIMEOUT - REKEY_TIMEOUT)
         wg_ask(p, now);
-    }
     traversed(p, now);
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "proto/wg/impl.h"
 #include "tests/support/wg_pair.h"
 
 static struct sp_test_pair w;
@@ -91,6 +92,21 @@ static void cookies_age(void **state) {
     sp_test_pair_done(&w);
 }
 
+/* A cookie that was given just before its secret is rolled is good for as long as any other. */
+static void cookies_outlive_their_secret(void **state) {
+    struct sp_wg_config c = limits(0, 100);
+    sp_test_pair_new(&w, &c, NULL);
+    struct sp_wg_got got = initiate(1);
+    assert_true(is_cookie(&got));
+    w.now += 119 * SP_SEC;
+    got = initiate(2);
+    give_back(&got);
+    w.now += 110 * SP_SEC;
+    got = initiate(2);
+    assert_true(is_response(&got));
+    sp_test_pair_done(&w);
+}
+
 static void forged_and_second_cookies_are_dropped(void **state) {
     struct sp_wg_config c = limits(0, 100);
     sp_test_pair_new(&w, &c, NULL);
@@ -161,6 +177,18 @@ static void sources_get_a_share(void **state) {
     sp_test_pair_done(&w);
 }
 
+/* Each source has a bucket of its own, but for those that were not heard for longest when there are more than fit. */
+static void sources_have_their_own(void **state) {
+    sp_test_pair_new(&w, NULL, NULL);
+    for (unsigned s = 0; s < 300; s++) {
+        uint8_t from[2] = {(uint8_t)s, (uint8_t)(s >> 8)};
+        for (unsigned i = 0; i < 5; i++)
+            assert_true(wg_source_take(w.end[0].wg, from, 2, w.now));
+        assert_false(wg_source_take(w.end[0].wg, from, 2, w.now));
+    }
+    sp_test_pair_done(&w);
+}
+
 static void the_most_is_a_limit(void **state) {
     struct sp_wg_config c = limits(50, 7);
     struct sp_wg_got got;
@@ -218,9 +246,11 @@ int main(void) {
         cmocka_unit_test(cookie_proves_the_source),
         cmocka_unit_test(handshake_succeeds_under_load),
         cmocka_unit_test(cookies_age),
+        cmocka_unit_test(cookies_outlive_their_secret),
         cmocka_unit_test(forged_and_second_cookies_are_dropped),
         cmocka_unit_test(flood_costs_no_state),
         cmocka_unit_test(sources_get_a_share),
+        cmocka_unit_test(sources_have_their_own),
         cmocka_unit_test(the_most_is_a_limit),
         cmocka_unit_test(a_peer_may_not_hurry),
         cmocka_unit_test(forged_responses_cost_little),

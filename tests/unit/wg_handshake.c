@@ -99,6 +99,28 @@ static void simultaneous_initiations_converge(void **state) {
     sp_test_pair_done(&w);
 }
 
+/* Sessions are renewed from both sides at once while data flies both ways: nothing is lost, though each side has data under way that
+ * was sealed two sessions ago. */
+static void crossing_rekeys_lose_nothing(void **state) {
+    sp_test_pair_new(&w, NULL, NULL);
+    sp_test_pair_up(&w);
+    unsigned sent = 0;
+    for (unsigned i = 0; i < 200; i++) {
+        if (i % 20 == 3)
+            for (unsigned end = 0; end < 2; end++)
+                sp_wg_peer_handshake(w.end[end].wg, w.end[end].peer, true, w.now);
+        for (unsigned end = 0; end < 2; end++)
+            assert_int_equal(sp_test_pair_send(&w, end, 1, 64), SP_OK);
+        sent++;
+        sp_test_pair_run(&w, 3 * SP_MS);
+    }
+    sp_test_pair_run(&w, SP_SEC);
+    assert_int_equal(w.end[0].data, sent);
+    assert_int_equal(w.end[1].data, sent);
+    assert_int_equal(w.end[0].answered, 11);
+    sp_test_pair_done(&w);
+}
+
 /* Crossing, and any one of the four handshake messages is lost: data flows both ways after a retry at the latest. */
 static unsigned lose;
 static bool lose_one(struct sp_test_pair *p, unsigned to, uint8_t *data, size_t len) {
@@ -240,6 +262,20 @@ static void shapes(void **state) {
 }
 
 /* Two devices behind one port: fixed bits tell whose a message is. */
+/* The first byte of an index on the wire makes it no DNS message. */
+static void indices_are_no_dns_counts(void **state) {
+    uint8_t m[SP_WG_INITIATION], seen = 0;
+    sp_test_pair_new(&w, NULL, NULL);
+    for (unsigned i = 0; i < 100; i++) {
+        w.now += SP_SEC;
+        assert_int_equal(sp_wg_initiate(w.end[0].wg, w.end[0].peer, w.now, w.wall, m), SP_OK);
+        assert_true(m[4] >= 0x80);
+        seen |= m[5] ^ 0xff;
+    }
+    assert_int_equal(seen, 0xff);
+    sp_test_pair_done(&w);
+}
+
 static void indices_and_mac1_tell_devices_apart(void **state) {
     struct sp_wg_config c = {.peers = 4, .initiations_per_s = 10, .initiations_max = 10, .index_base = 0x00030080, .index_mask = 0x00ff0080};
     uint8_t m[SP_WG_INITIATION];
@@ -269,12 +305,14 @@ int main(void) {
         cmocka_unit_test(data_confirms),
         cmocka_unit_test(preshared_keys_must_agree),
         cmocka_unit_test(simultaneous_initiations_converge),
+        cmocka_unit_test(crossing_rekeys_lose_nothing),
         cmocka_unit_test(crossing_initiations_survive_a_loss),
         cmocka_unit_test(replayed_initiations_are_dropped),
         cmocka_unit_test(forgeries_change_nothing),
         cmocka_unit_test(strangers_are_named),
         cmocka_unit_test(peers_are_bounded_and_sound),
         cmocka_unit_test(shapes),
+        cmocka_unit_test(indices_are_no_dns_counts),
         cmocka_unit_test(indices_and_mac1_tell_devices_apart),
     };
     return cmocka_run_group_tests_name("wg_handshake", tests, init, NULL);

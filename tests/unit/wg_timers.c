@@ -74,6 +74,38 @@ static void asks_at_most_every_5_s(void **state) {
     sp_test_pair_done(&w);
 }
 
+/* Who has just answered does not initiate at once, though it has something to say: the peer may be about to confirm. If that does
+ * not come, it does after 5 s. */
+static bool no_data(struct sp_test_pair *p, unsigned to, uint8_t *data, size_t len) {
+    return to == 0 || data[0] != SP_WG_TYPE_DATA;
+}
+
+static void responder_waits_before_it_initiates(void **state) {
+    sp_test_pair_new(&w, NULL, NULL);
+    w.filter = no_data;
+    sp_wg_peer_handshake(w.end[0].wg, w.end[0].peer, true, w.now);
+    sp_test_pair_run(&w, SP_SEC);
+    assert_true(sp_wg_peer_up(w.end[0].peer, w.now));
+    assert_int_equal(sp_test_pair_send(&w, 1, 1, 10), SP_ERR_AGAIN);
+    sp_test_pair_run(&w, 4 * SP_SEC);
+    assert_int_equal(initiations(1), 0);
+    sp_test_pair_run(&w, SP_SEC);
+    assert_int_equal(initiations(1), 1);
+    assert_true(sp_wg_peer_up(w.end[1].peer, w.now));
+    assert_int_equal(initiations(0), 1);
+    sp_test_pair_done(&w);
+}
+
+/* Keepalives that find no session ask for one, no faster than anything else does. */
+static void keepalives_without_a_session(void **state) {
+    sp_test_pair_new(&w, NULL, NULL);
+    w.cut[1] = true;
+    sp_wg_peer_keepalive(w.end[0].wg, w.end[0].peer, 1, w.now);
+    sp_test_pair_run(&w, 21 * SP_SEC);
+    assert_in_range(initiations(0), 4, 5);
+    sp_test_pair_done(&w);
+}
+
 /* P 6.2: the initiator renews after 120 s of use, the responder does not, and nothing is lost meanwhile. */
 static void initiator_rekeys_after_120_s(void **state) {
     start();
@@ -85,6 +117,23 @@ static void initiator_rekeys_after_120_s(void **state) {
     traffic(0, SP_SEC, 600 * SP_SEC);
     assert_in_range(initiations(0), 6, 7);
     assert_int_equal(initiations(1), 0);
+    sp_test_pair_done(&w);
+}
+
+/* After handshakes that crossed both sides are initiators. They do not cross again. */
+static void crossed_sessions_are_renewed_by_one(void **state) {
+    sp_test_pair_new(&w, NULL, NULL);
+    for (unsigned i = 0; i < 2; i++)
+        sp_wg_peer_handshake(w.end[i].wg, w.end[i].peer, true, w.now);
+    sp_test_pair_run(&w, SP_SEC);
+    for (unsigned i = 0; i < 140; i++) {
+        assert_int_equal(sp_test_pair_send(&w, 0, 1, 16), SP_OK);
+        assert_int_equal(sp_test_pair_send(&w, 1, 1, 16), SP_OK);
+        sp_test_pair_run(&w, SP_SEC);
+    }
+    assert_int_equal(initiations(0) + initiations(1), 3);
+    assert_int_equal(w.end[0].data, 140);
+    assert_int_equal(w.end[1].data, 140);
     sp_test_pair_done(&w);
 }
 
@@ -261,7 +310,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retries_for_90_s),
         cmocka_unit_test(asks_at_most_every_5_s),
+        cmocka_unit_test(responder_waits_before_it_initiates),
+        cmocka_unit_test(keepalives_without_a_session),
         cmocka_unit_test(initiator_rekeys_after_120_s),
+        cmocka_unit_test(crossed_sessions_are_renewed_by_one),
         cmocka_unit_test(traffic_both_ways_rekeys_without_loss),
         cmocka_unit_test(listening_initiator_rekeys),
         cmocka_unit_test(last_minute_rekey),
