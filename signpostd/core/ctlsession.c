@@ -62,6 +62,7 @@ void sp_ctlsession_end(struct sp_server *s, struct sp_ctlsession *ses) {
     o->counts.ended += ses->up;
     sp_pushes_drop(s, ses);
     sp_pairs_end(s, ses);
+    sp_wanted_end(s, ses);
     if (ses->relayed)
         sp_relay_session_end(o->relay, ses->number);
     stream_leave(s, ses);
@@ -103,7 +104,7 @@ static struct sp_ctlsession *session_new(struct sp_server *s, struct sp_realm *r
     memcpy(ses->name, name->wire, name->len);
     memcpy(ses->pub, pub, sizeof ses->pub);
     sp_overlay_addr(sp_zone_info(r->zone)->root_hash, pub, ses->overlay);
-    struct sp_ring *rings[] = {&ses->age, &ses->kin, &ses->ready, &ses->pushes, &ses->pairs};
+    struct sp_ring *rings[] = {&ses->age, &ses->kin, &ses->ready, &ses->pushes, &ses->pairs, &ses->wanted};
     for (unsigned i = 0; i < sizeof rings / sizeof rings[0]; i++)
         sp_ring_init(rings[i]);
     bool ok = sp_wg_peer_add(r->wg, wg_pub, NULL, ses, s->now, &ses->peer) == SP_OK;

@@ -74,6 +74,8 @@ static void profile(struct sp_server *s, struct inner *in) {
     inner_send(s, in, sp_session_end(&w, false));
     if (changed)
         sp_rendezvous_renew(s, ses);
+    if (first)
+        sp_rendezvous_found(s, ses);
 }
 
 static void bring_together(struct sp_server *s, struct inner *in) {

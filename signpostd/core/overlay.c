@@ -23,7 +23,9 @@ sp_err sp_overlay_new(struct sp_server *s) {
     s->overlay = o;
     sp_table_init(&o->sessions, &s->mem, s->cfg.limits.sessions);
     sp_table_init(&o->pairs, &s->mem, s->cfg.limits.channels);
+    sp_table_init(&o->wanted, &s->mem, SP_WANTED_MAX);
     sp_ring_init(&o->age);
+    sp_ring_init(&o->wanted_age);
     sp_ring_init(&o->ready);
     sp_ring_init(&o->busy);
     sp_aead_sodium(&o->aead);
@@ -44,6 +46,7 @@ void sp_overlay_free(struct sp_server *s) {
     sp_budget_free(&o->gate, &s->mem);
     sp_table_free(&o->sessions);
     sp_table_free(&o->pairs);
+    sp_table_free(&o->wanted);
     sp_wipe(o, sizeof *o);
     sp_mem_free(&s->mem, o, sizeof *o);
     s->overlay = NULL;

@@ -24,6 +24,8 @@
 #define SP_PUSH_TRIES   7u      /* the first and six more */
 #define SP_PUSH_WAIT    (250 * SP_MS)
 #define SP_PUSH_ZONE    256u    /* with more sessions than these, changes of a zone are told by a jump of the sequence alone */
+#define SP_WANTED_EACH  16u     /* a session's, asked for in vain */
+#define SP_WANTED_MAX   16384u
 #define SP_ROSTER_MAX   16384u  /* names of a zone that hands out pages of its peers */
 #define SP_HALF_OPEN    (15 * SP_SEC) /* a session that was begun and never confirmed */
 #define SP_EVICTABLE    SP_MIN  /* a session that was silent for so long may give way to a new one */
@@ -100,7 +102,7 @@ struct sp_ctlsession {
     struct sp_ring age;  /* of all, longest silent first */
     struct sp_ring kin;  /* of its realm */
     struct sp_ring ready;
-    struct sp_ring pushes, pairs;
+    struct sp_ring pushes, pairs, wanted;
     struct sp_timer timer;
     struct sp_realm *realm;
     struct sp_wg_peer *peer;
@@ -110,7 +112,7 @@ struct sp_ctlsession {
     struct sp_bucket requests, connects;
     struct sp_profile *profile;
     uint32_t sequence; /* less the realm's jumps */
-    uint16_t push_id, push_count, pair_count, rtt_ms;
+    uint16_t push_id, push_count, pair_count, wanted_count, rtt_ms;
     bool up;      /* an authenticated message came */
     bool stale;   /* pushes are not answered, or its stream is gone: until it is heard again */
     bool relayed; /* the relay knows it */
@@ -131,8 +133,8 @@ struct sp_overlay {
     struct sp_realm *realms[SP_REALMS];
     uint32_t realm_count;
     uint64_t generation; /* of the zones that the realms follow */
-    struct sp_table sessions, pairs;
-    struct sp_ring age, ready, busy;
+    struct sp_table sessions, pairs, wanted;
+    struct sp_ring age, ready, busy, wanted_age;
     struct sp_timers timers, realm_timers;
     struct sp_relay *relay;
     struct sp_budget gate; /* strangers by prefix */
@@ -239,6 +241,17 @@ uint16_t sp_rendezvous(struct sp_server *s, struct sp_ctlsession *a, const struc
 /* A device's network has changed: its peers get plans anew. */
 void sp_rendezvous_renew(struct sp_server *s, struct sp_ctlsession *a);
 void sp_pairs_end(struct sp_server *s, struct sp_ctlsession *ses);
+
+/* A device that was asked for in vain is there: its askers, and it, get their plans. */
+void sp_rendezvous_found(struct sp_server *s, struct sp_ctlsession *found);
+
+/* ---- wanted.c ---- */
+
+/* The asker would reach the device with this key, which has no session now. Kept for 30 s. */
+void sp_wanted_note(struct sp_server *s, struct sp_ctlsession *asker, const uint8_t pub[SP_ED25519_PUB]);
+/* The next session that asked for this one, once; NULL: none is left. */
+struct sp_ctlsession *sp_wanted_take(struct sp_server *s, const struct sp_ctlsession *found);
+void sp_wanted_end(struct sp_server *s, struct sp_ctlsession *asker);
 
 /* ---- push.c ---- */
 

@@ -124,12 +124,12 @@ static void open_channel(struct sp_server *s, struct sp_ctlsession *a, struct sp
 /* ---- plans ---- */
 
 /* Pushes to b the plan for reaching a, with a's message and key. */
-static bool push_plan(struct sp_server *s, struct sp_ctlsession *b, const struct sp_ctlsession *a,
+static bool push_plan(struct sp_server *s, struct sp_ctlsession *b, const struct sp_ctlsession *a, bool asked,
                       const struct sp_side *of_b, const struct sp_side *of_a, const struct sp_session_msg *m) {
     struct sp_pusher push;
     struct sp_plan plan;
     struct sp_name name;
-    sp_plan_make(&plan, of_b, of_a, false);
+    sp_plan_make(&plan, of_b, of_a, asked);
     sp_ctlsession_name(a, &name);
     if (!sp_push_begin(s, b, &push))
         return false;
@@ -163,6 +163,8 @@ static uint16_t look_up(struct sp_server *s, struct sp_ctlsession *a, const stru
             return SP_RCODE_NOERROR;
         }
     }
+    if (listed)
+        sp_wanted_note(s, a, pub);
     *ret_why = listed ? "the device has no session now" : "no such device";
     return listed ? SP_RCODE_SERVFAIL : SP_RCODE_NXDOMAIN;
 }
@@ -197,7 +199,7 @@ uint16_t sp_rendezvous(struct sp_server *s, struct sp_ctlsession *a, const struc
         return SP_RCODE_NOERROR;
     }
     sp_bucket_take(&p->pushes, PUSHES_PER_S, 1, s->now);
-    if (push_plan(s, b, a, &of_b, &of_a, m))
+    if (push_plan(s, b, a, false, &of_b, &of_a, m))
         return SP_RCODE_NOERROR;
     *ret_why = "too much waits for the device; try again later";
     return SP_RCODE_SERVFAIL;
@@ -214,6 +216,20 @@ void sp_rendezvous_renew(struct sp_server *s, struct sp_ctlsession *a) {
         open_channel(s, a, b, p);
         side_of(a, end_of(p, a)->channel, &of_a);
         side_of(b, end_of(p, b)->channel, &of_b);
-        (void)push_plan(s, b, a, &of_b, &of_a, NULL);
+        (void)push_plan(s, b, a, false, &of_b, &of_a, NULL);
+    }
+}
+
+void sp_rendezvous_found(struct sp_server *s, struct sp_ctlsession *found) {
+    for (struct sp_ctlsession *a; (a = sp_wanted_take(s, found)) != NULL;) {
+        struct sp_pair *p = pair_get(s, a, found);
+        if (p == NULL)
+            return;
+        struct sp_side of_a, of_b;
+        open_channel(s, a, found, p);
+        side_of(a, end_of(p, a)->channel, &of_a);
+        side_of(found, end_of(p, found)->channel, &of_b);
+        (void)push_plan(s, found, a, false, &of_b, &of_a, NULL);
+        (void)push_plan(s, a, found, true, &of_a, &of_b, NULL);
     }
 }

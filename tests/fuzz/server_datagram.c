@@ -1,5 +1,6 @@
-/* What comes to the signpost's port besides streams, with two live sessions and a channel: steps of a byte (what, from whom), a
- * length, and that many bytes, as a datagram, joined datagrams, a packet or DNS inside a session, or the payload of a relay frame. */
+/* What comes to the signpost's port besides streams, with two live sessions and a channel: steps of a byte (what, from
+ * whom), a length, and that many bytes, as a datagram, joined datagrams, a packet or DNS inside a session, or the
+ * payload of a relay frame. */
 #include "tests/support/fake_agent.h"
 
 #include "signpostd/core/overlay.h"

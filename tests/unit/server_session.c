@@ -516,6 +516,53 @@ static void a_new_network_is_told(void **state) {
     assert_int_equal(b.count, 0);
 }
 
+/* Asked for in vain, and there a moment later: both hear of it. */
+static void who_comes_late_is_brought_together(void **state) {
+    struct sp_session_msg m;
+    struct sp_session_record rec;
+    struct sp_profile p;
+    assert_true(fake_handshake(&a));
+    size_t n = sp_session_connect_write(21, &b.name, NULL, 0, buf, sizeof buf);
+    assert_true(fake_ask(&a, buf, n, &m));
+    assert_int_equal(m.rcode, SP_RCODE_SERVFAIL);
+    rig_wait(&r, 20 * SP_SEC);
+    fake_forget(&a);
+    assert_true(fake_handshake(&b));
+    fake_profile(&b, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&b, &p));
+    struct fake *both[] = {&a, &b}, *others[] = {&b, &a};
+    for (unsigned i = 0; i < 2; i++) {
+        fake_take(both[i]);
+        assert_true(fake_find(both[i], SP_SESSION_PUSH, &m));
+        assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+        assert_int_equal(rec.kind, SP_RECORD_PLAN);
+        assert_int_equal(rec.plan.asked, i == 0);
+        assert_true(rec.plan.channel != 0);
+        assert_true(sp_name_equal(&rec.owner, &others[i]->name));
+    }
+    assert_int_equal(r.s->overlay->wanted.count, 0);
+}
+
+/* Later than that nobody waits any more; who asked and left is not told. */
+static void who_comes_too_late_is_not(void **state) {
+    struct sp_session_msg m;
+    struct sp_profile p;
+    assert_true(fake_handshake(&a));
+    size_t n = sp_session_connect_write(21, &b.name, NULL, 0, buf, sizeof buf);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(fake_ask(&a, buf, n, &m));
+    assert_int_equal(r.s->overlay->wanted.count, 1);
+    rig_wait(&r, 40 * SP_SEC);
+    fake_forget(&a);
+    assert_true(fake_handshake(&b));
+    fake_profile(&b, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&b, &p));
+    fake_take(&a);
+    assert_false(fake_find(&a, SP_SESSION_PUSH, &m));
+    assert_int_equal(r.s->overlay->wanted.count, 0);
+    assert_int_equal(counts()->pushes, 0);
+}
+
 /* ---- the zone changes ---- */
 
 static void a_revoked_device_is_cut_off(void **state) {
@@ -701,6 +748,8 @@ int main(void) {
         TEST(no_relay_no_channel),
         TEST(pushes_are_sent_again),
         TEST(a_new_network_is_told),
+        TEST(who_comes_late_is_brought_together),
+        TEST(who_comes_too_late_is_not),
         TEST(a_revoked_device_is_cut_off),
         TEST(a_removed_zone_takes_its_sessions_along),
         TEST(a_session_on_a_stream),
