@@ -214,6 +214,16 @@ static void begin_turn(struct sp_agent *a, sp_instant now, sp_wall wall) {
         sp_mesh_turn(a->mesh, now, wall);
 }
 
+/* Timestamps of handshakes that run ahead of the clock are remembered: the next run has to go on behind them, or it is taken for a
+ * replay until it has caught up. */
+static void remember_timestamp(struct sp_agent *a, sp_wall wall) {
+    uint64_t at = sp_wg_timestamp_s(a->mesh->wg);
+    if (at <= a->memory.signed_at || at <= sp_wall_sec(wall))
+        return;
+    a->memory.signed_at = at;
+    a->memory.generation++;
+}
+
 /* The registrar and the overlay learn of each other. */
 static void end_turn(struct sp_agent *a, sp_instant now, sp_wall wall) {
     struct sp_mesh *mesh = a->mesh;
@@ -222,9 +232,10 @@ static void end_turn(struct sp_agent *a, sp_instant now, sp_wall wall) {
     if (a->goal != SP_GOAL_UP)
         sp_mesh_stop(mesh, now, wall);
     else if (a->registered_at != a->told_at && a->registered_at != SP_NEVER)
-        sp_mesh_registered(mesh, now);
+        sp_mesh_registered(mesh, now, a->memory.signed_at);
     a->told_at = a->registered_at;
     sp_mesh_settle(mesh);
+    remember_timestamp(a, wall);
     sp_agent_control_settle(a, now);
 }
 

@@ -121,8 +121,9 @@ void sp_mesh_start(struct sp_mesh *mesh, sp_instant now) {
     sp_uplink_start(mesh);
 }
 
-void sp_mesh_registered(struct sp_mesh *mesh, sp_instant now) {
+void sp_mesh_registered(struct sp_mesh *mesh, sp_instant now, uint64_t signed_at) {
     mesh->now = now;
+    sp_wg_timestamp_floor(mesh->wg, signed_at);
     if (mesh->active)
         sp_uplink_registered(mesh);
 }

@@ -95,8 +95,8 @@ void sp_mesh_free(struct sp_mesh *mesh); /* wipes keys, gives all memory back; m
 /* The agent goes up, or down. */
 void sp_mesh_start(struct sp_mesh *mesh, sp_instant now);
 void sp_mesh_stop(struct sp_mesh *mesh, sp_instant now, sp_wall wall);
-/* The signpost has just taken our registration: it knows our key by now. */
-void sp_mesh_registered(struct sp_mesh *mesh, sp_instant now);
+/* The signpost has just taken our registration: it knows our key by now, and signed_at is a second that it agrees with. */
+void sp_mesh_registered(struct sp_mesh *mesh, sp_instant now, uint64_t signed_at);
 
 /* Begins an input or an expire: buffers of outputs that were fetched are free again. */
 void sp_mesh_turn(struct sp_mesh *mesh, sp_instant now, sp_wall wall);

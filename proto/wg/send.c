@@ -23,6 +23,11 @@ uint64_t sp_wg_timestamp_s(const struct sp_wg *wg) {
     return wg->stamp_ns / SP_SEC;
 }
 
+void sp_wg_timestamp_floor(struct sp_wg *wg, uint64_t wall_s) {
+    if (wall_s > wg->config.timestamp_floor_s)
+        wg->config.timestamp_floor_s = wall_s;
+}
+
 static sp_err make_initiation(struct sp_wg_peer *p, sp_instant now, sp_wall wall, uint8_t out[SP_WG_INITIATION]) {
     uint8_t stamp[SP_WG_STAMP];
     wg_forget_sent(p);

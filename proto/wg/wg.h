@@ -122,6 +122,8 @@ SP_CHECK sp_err sp_wg_initiate(struct sp_wg *wg, struct sp_wg_peer *p, sp_instan
 
 /* The wall second of the newest initiation's timestamp: what a later run takes as its timestamp_floor_s. 0: none was made. */
 uint64_t sp_wg_timestamp_s(const struct sp_wg *wg);
+/* Raises timestamp_floor_s: a better clock than the host's has been heard of. */
+void sp_wg_timestamp_floor(struct sp_wg *wg, uint64_t wall_s);
 
 /* ---- time ---- */
 void sp_wg_expire(struct sp_wg *wg, sp_instant now);
