@@ -77,6 +77,7 @@ static sp_err init(struct sp_mesh *mesh, const struct sp_agent_config *config, c
     init_limits(mesh);
     init_names(mesh, &config->id);
     sp_overlay_addr(config->id.root_hash, key->pub, mesh->addr);
+    memcpy(mesh->lookups.config.self_addr, mesh->addr, sizeof mesh->lookups.config.self_addr);
     sp_stage_init(&mesh->stage, &mesh->mem);
     sp_uplink_init(mesh);
     sp_netcheck_init(mesh);

@@ -12,7 +12,7 @@
 
 #define RESOLVE_PATH "/run/signpost/resolve"
 /* The agent asks its signpost for a name that it does not know; it gives up sooner than this. */
-#define TIMEOUT_MS 4000
+#define TIMEOUT_MS 6000
 #define QUERY_ID   0x5350
 
 #define RCODE_NOERROR  0

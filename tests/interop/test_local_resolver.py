@@ -15,7 +15,8 @@ import time
 
 import pytest
 
-from conftest import BUILD
+from conftest import AGENT, BUILD
+from test_agent import Net, await_true
 
 HOST, MODULE = BUILD / "tests/interop/resolver-host", BUILD / "client/nss/libnss_signpost.so.2"
 FAKEDNS = pathlib.Path(__file__).parent / "fakedns.py"
@@ -26,13 +27,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces"),
     pytest.mark.skipif(not MODULE.exists(), reason="a build with sanitizers has no NSS module"),
 ]
-
-
-def await_true(check, what, seconds=15):
-    until = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < until, f"waited in vain for {what}"
-        time.sleep(0.1)
 
 
 def start(*command, **options):
@@ -556,3 +550,111 @@ def test_forwarding_follows_the_network(space, forwarder):
     forwarder.conf.write_text(f"nameserver {OWN}\nnameserver 127.0.0.2\n")
     os.utime(forwarder.conf, (1, 1))
     assert forwarder.texts("www.example.", "A") == ["192.0.2.80"]
+
+
+# ---- the real agent, with a session ----
+
+
+class Host(Space):
+    """The namespace of a device."""
+
+    def __init__(self, folder, device):
+        self.folder, self.device, self.host, self.processes = folder, device, device.space, []
+
+    def up(self, *arguments, env=None, setup="mount -t tmpfs none /run"):
+        """`up` with a /run of its own: its process."""
+        command = f"{setup}\nexec {AGENT} --state {self.device.state} up " + " ".join(arguments)
+        self.agent = subprocess.Popen(["ip", "netns", "exec", self.host, "unshare", "-m", "sh", "-ec", command], env={**os.environ, **(env or {})},
+                                      stderr=open(self.folder / "agent.log", "ab"))
+        self.processes.append(self.agent)
+        await_true(lambda: self.device.status().get("session", {}).get("state") == "up", f"a session: {(self.folder / 'agent.log').read_text()}", 30)
+
+    def getent(self, sources, *arguments):
+        """Among the agent's files, with these sources of hosts."""
+        (self.folder / "nsswitch").write_text(f"hosts: {sources}\n")
+        inside = ["nsenter", "-t", str(self.agent.pid), "-m", "-n", "unshare", "-m", "sh", "-c",
+                  f"mount --bind {self.folder}/nsswitch /etc/nsswitch.conf && exec \"$@\"", "sh"]
+        p = subprocess.run([*inside, "getent", *arguments], env={**os.environ, "LD_LIBRARY_PATH": str(MODULE.parent)}, capture_output=True,
+                           text=True, timeout=60)
+        return p.stdout.split() if p.returncode == 0 else p.returncode
+
+    def close(self):
+        for p in reversed(self.processes):
+            stop(p, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def overlay(tmp_path_factory, start_signpost):
+    net = Net(tmp_path_factory.mktemp("overlay"), start_signpost)
+    yield net
+    net.end()
+
+
+@pytest.fixture
+def phone(overlay, folder):
+    host = Host(folder, overlay.device(f"phone{next(numbers)}").joined())
+    yield host
+    host.close()
+
+
+@pytest.fixture(scope="module")
+def laptop(overlay):
+    return overlay.device("laptop").joined()
+
+
+def test_agent_with_systemd_resolved(phone, laptop, unpacked):
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("needs the package dbus-daemon")
+    resolved = Resolved(phone, unpacked("systemd-resolved", "libsystemd-shared"))
+    resolved.start()
+    phone.up("--dns", "auto", env=resolved.env)
+    assert resolved.ask(laptop.name, "AAAA") == laptop.overlay
+    assert resolved.ask(phone.device.name, "AAAA") == phone.device.overlay
+    assert resolved.ask(f"nobody.{ZONE}", "AAAA") == ""
+    assert resolved.ask(laptop.name, "KEY").startswith("512 3 15 ")  # asked of the signpost
+    assert resolved.ctl("query", laptop.overlay).split()[1].strip() == laptop.name
+    phone.agent.send_signal(signal.SIGKILL)
+    await_true(lambda: ZONE not in resolved.ctl("domain"), "the link's settings to go")
+
+
+def test_agent_with_nss(phone, laptop):
+    phone.up("--dns", "nss")
+
+    def getent(*arguments):
+        return phone.getent("signpost [!UNAVAIL=return] files", *arguments)
+
+    assert getent("ahosts", laptop.name)[0] == laptop.overlay
+    assert getent("ahosts", "laptop")[0] == laptop.overlay
+    assert getent("hosts", laptop.overlay) == [laptop.overlay, laptop.name]
+    assert getent("ahosts", f"nobody.{ZONE}") == 2
+    assert getent("ahosts", phone.device.name)[0] == phone.device.overlay
+    assert getent("ahosts", "localhost")[0] in ("127.0.0.1", "::1")
+    assert stop(phone.agent) == 0
+
+
+def test_agent_with_resolvconf(phone, laptop, overlay, unpacked):
+    """The host asks the agent for everything, the agent its network for what is not the zone's."""
+    network = "198.51.100.250"
+    overlay_address("add", overlay.space, network)
+    (phone.folder / "work").mkdir()
+    far = Host(phone.folder, overlay)
+    far.records = phone.folder / "records"
+    try:
+        asked = far.dns(network, {"www.example. A": ["192.0.2.80"], "evil.example. AAAA": [laptop.overlay]}, space=overlay.space)
+        env = {"ROOT": str(unpacked("resolvconf")), "WORK": str(phone.folder / "work"), "KIND": "resolvconf",
+               "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={phone.folder}/none"}
+        phone.up("--dns", "auto", env=env, setup=RESOLVCONF_HOST.replace("192.0.2.53", network))
+        assert phone.getent("dns", "ahosts", laptop.name)[0] == laptop.overlay
+        assert phone.getent("dns", "ahosts", "laptop")[0] == laptop.overlay  # the search domain
+        assert phone.getent("dns", "hosts", laptop.overlay) == [laptop.overlay, laptop.name]
+        assert phone.getent("dns", "ahosts", "www.example")[0] == "192.0.2.80"
+        assert phone.getent("dns", "ahostsv6", "evil.example") == 2
+        assert phone.getent("dns", "ahosts", f"nobody.{ZONE}") == 2
+        assert any("www.example" in line for line in asked()) and not any(ZONE in line for line in asked()), asked()
+    finally:
+        far.close()
+        overlay_address("del", overlay.space, network)
+
+
+def overlay_address(verb, space, address):
+    subprocess.run(["ip", "-n", space, "addr", verb, f"{address}/24", "dev", "bridge"], check=True, capture_output=True)
