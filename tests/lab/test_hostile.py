@@ -9,7 +9,7 @@ import pytest
 
 import attack
 from daemons import PYTHON, Agent, Signpost, ed25519_to_x25519
-from lab import await_true
+from lab import Lab, await_true
 from matrix import EIM
 
 ATTACK = pathlib.Path(__file__).with_name("attack.py")
@@ -61,13 +61,22 @@ class Scene:
                     if line.startswith("VmRSS:"))
 
     def drops(self):
-        """All that the signpost counts as dropped, refused or asked for a cookie."""
-        return sum(v for k, v in self.signpost.metrics().items() if any(w in k for w in ("drop", "refus", "cookie", "unknown")))
+        """All that the signpost counts as dropped, refused, told to come with a cookie, or no sound DNS."""
+        words = "drop", "refused", "cookies", "FORMERR", "NOTIMP"
+        return sum(v for k, v in self.signpost.metrics().items() if any(w in k for w in words))
+
+
+@pytest.fixture(scope="module")
+def built():
+    with Lab() as lab:
+        yield Scene(lab)
 
 
 @pytest.fixture
-def scene(lab):
-    return Scene(lab)
+def scene(built, request):
+    yield built
+    if getattr(request.node, "failed_call", False):
+        print(built.lab.log_tails())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,17 +84,17 @@ def test_a_flood_from_forged_sources(scene, kind, table):
     """It costs no state and little CPU, DNS goes on, and so does what was connected before."""
     flow = scene.alice.start_flow(scene.bob).moves()
     cpu, resident, drops = scene.cpu(), scene.resident(), scene.drops()
-    flood = scene.start_flood(kind, 5000, 5, key=ed25519_to_x25519(scene.alice.identity()["signpost"]).hex())
+    flood = scene.start_flood(kind, 5000, 3, key=ed25519_to_x25519(scene.alice.identity()["signpost"]).hex())
     answered = scene.dig(20)
     flow.moves()
     sent = json.loads(flood.communicate()[0])["sent"]
     spent = scene.cpu() - cpu
-    table("flood, 5,000 a second, 5 s         CPU of signpostd, for each packet", f"{kind:34} {spent * 1e6 / sent:8.1f} us")
+    table("flood, 5,000 a second, 3 s         CPU of signpostd, for each packet", f"{kind:34} {spent * 1e6 / sent:8.1f} us")
     assert answered == 20
     assert scene.resident() - resident < 4096
     assert spent / sent < 250e-6
     if kind != "stun":
-        await_true(lambda: scene.drops() - drops > sent / 2, lambda: f"the drops to be counted: {scene.signpost.metrics()}", 5)
+        await_true(lambda: scene.drops() - drops > sent / 2, lambda: f"the drops to be counted: {scene.drops() - drops} of {sent}", 5)
     flow.moves().finish()
 
 
@@ -164,7 +173,7 @@ except socket.timeout:
     for name, probe in probes.items():
         got = int(scene.stranger.run(PYTHON, "-c", script, scene.signpost.host.address4, probe.hex()).stdout)
         assert got <= 20 * (2 * (28 + len(probe)) + 16), name
-        if name.startswith(("response", "cookie", "data", "relay", "initiation-bad")):
+        if name in ("cookie", "data", "relay"):  # the others may be taken for bad DNS, which a header of 12 bytes answers
             assert got == 0, name
 
 
