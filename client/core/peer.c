@@ -494,7 +494,7 @@ static void expire_relayed(struct sp_mesh *mesh, struct sp_peer *p) {
         ask(mesh, p, NULL, 0); /* the peer may have started anew, and know nothing of us */
         return;
     }
-    sp_instant again = p->since + (30 * SP_SEC << (p->asks < 5 ? p->asks : 5));
+    sp_instant again = p->since + (p->asks == 0 ? 30 * SP_SEC : 60 * SP_SEC);
     if (!mesh->config.no_direct && mesh->now >= again && mesh->now >= p->ask_at) {
         p->since = mesh->now;
         ask(mesh, p, NULL, 0);

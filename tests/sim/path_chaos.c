@@ -239,13 +239,13 @@ static void healed(struct chaos *c, struct path_result *r) {
     if (!sim_world_until(w, flows_since, &then, 40 * SP_SEC))
         name_laggard(c, then, "not after 40 s");
     sim_note(w->sim, "healed", w->sim->now - then, 0);
-    (void)sim_world_until(w, all_direct, c, 60 * SP_SEC);
+    (void)sim_world_until(w, all_direct, c, 80 * SP_SEC); /* traffic on the relay tries anew every minute */
     for (unsigned i = 0; i < w->n_flows; i++) {
         struct sim_flow *f = &w->flows[i];
         sim_flow_state(f, &v);
         bool direct = should_be_direct(c, f);
         sim_check(w->sim, !direct || strcmp(v.state, "direct") == 0,
-                  "flow %u, device %u (%s) to %u (%s): %s (%s), not direct after 60 s", i, f->from->number,
+                  "flow %u, device %u (%s) to %u (%s): %s (%s), not direct after 80 s", i, f->from->number,
                   place_name(c->places[c->homes[f->from->number - 1].place].kind), f->to->number,
                   place_name(c->places[c->homes[f->to->number - 1].place].kind), v.state, v.why);
         r->pairs++;
