@@ -15,12 +15,13 @@
 enum phase {
     IDLE,
     FIRST,  /* who answers? 5780 4.2 */
-    FILTER, /* tests of filtering, before any other address is sent to: a NAT lets in whom we talked to. 5780 4.4; and hairpin */
+    FILTER, /* tests of filtering, before any other address is sent to: a NAT lets in whom we talked to. 5780 4.4; and
+               hairpin */
     MAP,    /* other addresses are asked. 5780 4.3 */
 };
 
-static struct sp_behave_test *add(struct sp_behave *b, enum sp_behave_what what, const struct sp_addr *to, struct sp_rng *rng,
-                                  sp_instant now) {
+static struct sp_behave_test *add(struct sp_behave *b, enum sp_behave_what what, const struct sp_addr *to,
+                                  struct sp_rng *rng, sp_instant now) {
     if (b->test_count >= SP_BEHAVE_TESTS)
         return NULL;
     struct sp_behave_test *t = &b->tests[b->test_count++];
@@ -37,8 +38,8 @@ static void add_direct(struct sp_behave *b, const struct sp_addr *to, struct sp_
     add(b, SP_BEHAVE_DIRECT, to, rng, now);
 }
 
-void sp_behave_start(struct sp_behave *b, const struct sp_addr *servers, unsigned n, const struct sp_addr *own, unsigned n_own,
-                     struct sp_rng *rng, sp_instant now) {
+void sp_behave_start(struct sp_behave *b, const struct sp_addr *servers, unsigned n, const struct sp_addr *own,
+                     unsigned n_own, struct sp_rng *rng, sp_instant now) {
     *b = (struct sp_behave){.count = n < SP_BEHAVE_SERVERS ? n : SP_BEHAVE_SERVERS,
                             .own_count = n_own < SP_CANDIDATES_MAX ? n_own : SP_CANDIDATES_MAX};
     memcpy(b->servers, servers, b->count * sizeof *servers);
@@ -136,8 +137,8 @@ static void step(struct sp_behave *b, struct sp_rng *rng, sp_instant now) {
 
 /* ---- input and output ---- */
 
-static void take_answer(struct sp_behave *b, struct sp_behave_test *t, const struct sp_stun *m, const struct sp_addr *src,
-                        sp_instant now) {
+static void take_answer(struct sp_behave *b, struct sp_behave_test *t, const struct sp_stun *m,
+                        const struct sp_addr *src, sp_instant now) {
     t->answered = true;
     t->refused = m->class == SP_STUN_ERROR;
     t->mapped = t->what == SP_BEHAVE_DIRECT ? m->mapped : *src;
@@ -167,7 +168,8 @@ static bool answers(const struct sp_behave_test *t, const struct sp_stun *m, con
     return t->what != SP_BEHAVE_DIRECT || sp_nat_same(src, &t->to);
 }
 
-bool sp_behave_input(struct sp_behave *b, const struct sp_stun *m, const struct sp_addr *src, struct sp_rng *rng, sp_instant now) {
+bool sp_behave_input(struct sp_behave *b, const struct sp_stun *m, const struct sp_addr *src, struct sp_rng *rng,
+                     sp_instant now) {
     if (m->method != SP_STUN_BINDING)
         return false;
     for (unsigned i = 0; i < b->test_count; i++) {

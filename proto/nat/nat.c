@@ -53,17 +53,17 @@ static bool nat64(const struct sp_addr *a, struct sp_addr *ret_inner) {
 /* RFC 6890: never a destination on another network. Documentation prefixes are left in: laboratories use them. */
 bool sp_candidate_dialable(const struct sp_addr *a) {
     static const struct prefix never[] = {
-        {4, 8, {0}},                       /* this network */
-        {4, 8, {127}},                     /* loopback */
-        {4, 16, {169, 254}},               /* link-local */
-        {4, 24, {192, 0, 0}},              /* protocol assignments */
-        {4, 4, {224}},                     /* multicast */
-        {4, 4, {240}},                     /* reserved, broadcast */
-        {6, 8, {0}},                       /* unspecified, loopback, IPv4-mapped, reserved */
-        {6, 64, {0x01}},                   /* discard-only */
-        {6, 10, {0xfe, 0x80}},             /* link-local */
-        {6, 10, {0xfe, 0xc0}},             /* site-local, deprecated */
-        {6, 8, {0xff}},                    /* multicast */
+        {4, 8, {0}},           /* this network */
+        {4, 8, {127}},         /* loopback */
+        {4, 16, {169, 254}},   /* link-local */
+        {4, 24, {192, 0, 0}},  /* protocol assignments */
+        {4, 4, {224}},         /* multicast */
+        {4, 4, {240}},         /* reserved, broadcast */
+        {6, 8, {0}},           /* unspecified, loopback, IPv4-mapped, reserved */
+        {6, 64, {0x01}},       /* discard-only */
+        {6, 10, {0xfe, 0x80}}, /* link-local */
+        {6, 10, {0xfe, 0xc0}}, /* site-local, deprecated */
+        {6, 8, {0xff}},        /* multicast */
     };
     struct sp_addr inner;
     if (nat64(a, &inner))
@@ -110,7 +110,10 @@ void sp_profile_write(struct sp_wr *wr, const struct sp_profile *p) {
 
 /* Behaviours that a later version may name count as unknown; flags that are not known are kept, and passed on. */
 sp_err sp_profile_read(struct sp_rd *rd, struct sp_profile *ret) {
-    struct sp_profile p = {.mapping = sp_rd_u8(rd), .filtering = sp_rd_u8(rd), .flags = sp_rd_u8(rd), .mtu = sp_rd_u16(rd)};
+    struct sp_profile p = {.mapping = sp_rd_u8(rd)};
+    p.filtering = sp_rd_u8(rd);
+    p.flags = sp_rd_u8(rd);
+    p.mtu = sp_rd_u16(rd);
     if (p.mapping > SP_MAPPING_VARIES)
         p.mapping = SP_MAPPING_UNKNOWN;
     if (p.filtering > SP_FILTERING_PORT)

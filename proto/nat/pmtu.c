@@ -1,10 +1,10 @@
 #include "proto/nat/probe.h"
 
-#define ASKED      4 /* PINGs of a first question: one and three repeats */
+#define ASKED       4 /* PINGs of a first question: one and three repeats */
 #define ASKED_AGAIN 3 /* of a verification */
-#define REPEAT_MIN (100 * SP_MS)
-#define VERIFY     (15 * SP_SEC)
-#define RETRY      (60 * SP_SEC)
+#define REPEAT_MIN  (100 * SP_MS)
+#define VERIFY      (15 * SP_SEC)
+#define RETRY       (60 * SP_SEC)
 
 void sp_pmtu_begin(struct sp_pmtu *m, sp_instant now) {
     *m = (struct sp_pmtu){.state = SP_PMTU_PROBING, .next = now};

@@ -19,7 +19,8 @@ static unsigned slot_for(const struct sp_split *s, uint16_t id, sp_instant now) 
     return best;
 }
 
-sp_err sp_split_join(struct sp_split *s, const struct sp_probe *half, sp_instant now, uint8_t *out, size_t cap, size_t *ret_len) {
+sp_err sp_split_join(struct sp_split *s, const struct sp_probe *half, sp_instant now, uint8_t *out, size_t cap,
+                     size_t *ret_len) {
     if (half->kind != SP_PROBE_SPLIT || half->part > 1 || half->len == 0)
         return SP_ERR_FORM;
     if (half->len > sizeof s->slots[0].data[0])

@@ -71,10 +71,18 @@ static bool write_xor_mapped(struct sp_wr *wr, const struct sp_stun *m) {
         xor_address(m, &a);
     return write_address(wr, &a);
 }
-static void read_origin(struct reading *r, struct sp_rd *rd) { read_address(rd, &r->m->response_origin); }
-static bool write_origin(struct sp_wr *wr, const struct sp_stun *m) { return write_address(wr, &m->response_origin); }
-static void read_other(struct reading *r, struct sp_rd *rd) { read_address(rd, &r->m->other_address); }
-static bool write_other(struct sp_wr *wr, const struct sp_stun *m) { return write_address(wr, &m->other_address); }
+static void read_origin(struct reading *r, struct sp_rd *rd) {
+    read_address(rd, &r->m->response_origin);
+}
+static bool write_origin(struct sp_wr *wr, const struct sp_stun *m) {
+    return write_address(wr, &m->response_origin);
+}
+static void read_other(struct reading *r, struct sp_rd *rd) {
+    read_address(rd, &r->m->other_address);
+}
+static bool write_other(struct sp_wr *wr, const struct sp_stun *m) {
+    return write_address(wr, &m->other_address);
+}
 
 #define CHANGE_IP   4u
 #define CHANGE_PORT 2u
@@ -153,8 +161,8 @@ static void read_integrity(struct reading *r, struct sp_rd *rd) {
 
 /* ---- the attributes ---- */
 
-/* Lengths are those of the value, without padding. Without `read` an attribute is understood and passed over: this usage of STUN has
- * no credentials. Without `write` it is never sent. Messages carry them in this order. */
+/* Lengths are those of the value, without padding. Without `read` an attribute is understood and passed over: this
+ * usage of STUN has no credentials. Without `write` it is never sent. Messages carry them in this order. */
 struct attribute {
     uint16_t type, min, max;
     void (*read)(struct reading *r, struct sp_rd *rd);
@@ -283,8 +291,8 @@ static void write_attribute(struct sp_wr *wr, const struct attribute *row, const
 
 size_t sp_stun_write(const struct sp_stun *m, uint8_t *out, size_t cap) {
     struct sp_wr wr = sp_wr_init(out, cap);
-    sp_wr_u16(&wr, (uint16_t)((m->method & 0x000f) | (m->method & 0x0070) << 1 | (m->method & 0x0f80) << 2 | (m->class & 1) << 4 |
-                              (m->class & 2) << 7));
+    sp_wr_u16(&wr, (uint16_t)((m->method & 0x000f) | (m->method & 0x0070) << 1 | (m->method & 0x0f80) << 2 |
+                              (m->class & 1) << 4 | (m->class & 2) << 7));
     sp_wr_u16(&wr, 0);
     sp_wr_u32(&wr, SP_STUN_COOKIE);
     sp_wr_bytes(&wr, m->id, sizeof m->id);

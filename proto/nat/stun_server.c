@@ -12,9 +12,10 @@ static bool wildcard(const struct sp_addr *a) {
     return memcmp(a->ip, zero, sizeof zero) == 0;
 }
 
-/* The first listening address whose IP is `ip`'s (or is not, with other_ip) and whose port is `port` (or is not, with other_port). */
-static bool find(const struct sp_addr *addrs, size_t n, const struct sp_addr *ip, bool other_ip, uint16_t port, bool other_port,
-                 struct sp_addr *ret) {
+/* The first listening address whose IP is `ip`'s (or is not, with other_ip) and whose port is `port` (or is not, with
+ * other_port). */
+static bool find(const struct sp_addr *addrs, size_t n, const struct sp_addr *ip, bool other_ip, uint16_t port,
+                 bool other_port, struct sp_addr *ret) {
     for (size_t i = 0; i < n; i++) {
         bool any = wildcard(&addrs[i]);
         if (addrs[i].family != ip->family || (addrs[i].port == port) == other_port ||
@@ -28,10 +29,10 @@ static bool find(const struct sp_addr *addrs, size_t n, const struct sp_addr *ip
     return false;
 }
 
-/* Where the answer leaves from. RFC 5780 6.1: all four combinations of two addresses and two ports; changes of one part go to that
- * part of OTHER-ADDRESS, where there is one. */
-static bool choose_source(const struct sp_stun *req, const struct sp_addr *dst, const struct sp_addr *other, const struct sp_addr *addrs,
-                          size_t n, struct sp_addr *ret) {
+/* Where the answer leaves from. RFC 5780 6.1: all four combinations of two addresses and two ports; changes of one part
+ * go to that part of OTHER-ADDRESS, where there is one. */
+static bool choose_source(const struct sp_stun *req, const struct sp_addr *dst, const struct sp_addr *other,
+                          const struct sp_addr *addrs, size_t n, struct sp_addr *ret) {
     *ret = *dst;
     if (!req->change_ip && !req->change_port)
         return true;
@@ -41,12 +42,14 @@ static bool choose_source(const struct sp_stun *req, const struct sp_addr *dst, 
         return pair;
     }
     if (req->change_ip)
-        return (pair && find(addrs, n, other, false, dst->port, false, ret)) || find(addrs, n, dst, true, dst->port, false, ret);
-    return (pair && find(addrs, n, dst, false, other->port, false, ret)) || find(addrs, n, dst, false, dst->port, true, ret);
+        return (pair && find(addrs, n, other, false, dst->port, false, ret)) ||
+               find(addrs, n, dst, true, dst->port, false, ret);
+    return (pair && find(addrs, n, dst, false, other->port, false, ret)) ||
+           find(addrs, n, dst, false, dst->port, true, ret);
 }
 
-/* Never more bytes than twice the request's, with headers of IP and UDP counted (28 or 48) and, for IPv6, one address more: what is
- * least needed is left out, then padding. */
+/* Never more bytes than twice the request's, with headers of IP and UDP counted (28 or 48) and, for IPv6, one address
+ * more: what is least needed is left out, then padding. */
 static size_t write_within(struct sp_stun *m, size_t request, unsigned family, uint8_t *out, size_t cap) {
     size_t bound = 2 * request + (family == 4 ? 16 : 52);
     if (cap > bound)

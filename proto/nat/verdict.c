@@ -20,8 +20,8 @@ static bool is_own(const struct sp_behave *b, const struct sp_addr *a) {
     return false;
 }
 
-/* A request that came back through the NAT shows our mapping towards our own outside address, if the NAT puts it in as source:
- * REQ-9 of RFC 4787 wants that. So one server's address is enough to tell the dependence on addresses. */
+/* A request that came back through the NAT shows our mapping towards our own outside address, if the NAT puts it in as
+ * source: REQ-9 of RFC 4787 wants that. So one server's address is enough to tell the dependence on addresses. */
 static bool is_sample(const struct sp_behave *b, const struct sp_behave_test *t) {
     if (!t->answered || t->refused)
         return false;
@@ -36,11 +36,11 @@ static void collect(const struct sp_behave *b, struct samples *s) {
 
 /* What the pairs of samples say: bits. */
 enum seen {
-    PORT_SAME = 1,     /* two ports of one address, one mapping */
-    PORT_DIFFERS = 2,  /* two mappings */
-    ADDR_SAME = 4,     /* two addresses, one mapping */
-    ADDR_DIFFERS = 8,  /* one port of two addresses, two mappings */
-    BOTH_DIFFER = 16,  /* two ports of two addresses, two mappings */
+    PORT_SAME = 1,    /* two ports of one address, one mapping */
+    PORT_DIFFERS = 2, /* two mappings */
+    ADDR_SAME = 4,    /* two addresses, one mapping */
+    ADDR_DIFFERS = 8, /* one port of two addresses, two mappings */
+    BOTH_DIFFER = 16, /* two ports of two addresses, two mappings */
 };
 
 static unsigned compare(const struct sample *x, const struct sample *y) {
@@ -95,12 +95,13 @@ static const struct sp_behave_test *find(const struct sp_behave *b, enum sp_beha
     return NULL;
 }
 
-/* We have sent to this address (or, with whole false, to another port of it) ourselves before it answered for another: no wonder that
- * it is let in. */
+/* We have sent to this address (or, with whole false, to another port of it) ourselves before it answered for another:
+ * no wonder that it is let in. */
 static bool sent_before(const struct sp_behave *b, const struct sp_addr *a, bool whole, sp_instant at) {
     for (unsigned i = 0; i < b->test_count; i++) {
         const struct sp_behave_test *t = &b->tests[i];
-        if (t->what == SP_BEHAVE_DIRECT && t->sent > 0 && t->at <= at && (whole ? sp_nat_same(&t->to, a) : sp_nat_same_ip(&t->to, a)))
+        if (t->what == SP_BEHAVE_DIRECT && t->sent > 0 && t->at <= at &&
+            (whole ? sp_nat_same(&t->to, a) : sp_nat_same_ip(&t->to, a)))
             return true;
     }
     return false;
@@ -117,7 +118,7 @@ static bool alive(const struct sp_behave *b, const struct sp_addr *ip, bool same
     return false;
 }
 
-/* RFC 5780 4.4. A test without an answer says something only if the server would have answered and is reachable there. */
+/* RFC 5780 4.4. A test without an answer says something only if the server would answer and is reachable there. */
 static enum sp_nat_filtering filtering_of(const struct sp_behave *b) {
     const struct sp_behave_test *both = find(b, SP_BEHAVE_CHANGE_BOTH), *port = find(b, SP_BEHAVE_CHANGE_PORT);
     if (both == NULL || port == NULL)

@@ -171,7 +171,8 @@ static sp_err end_attach(struct sp_relay *r, struct end *e, uint8_t side, struct
     return SP_OK;
 }
 
-static sp_err channel_new(struct sp_relay *r, struct session *a, struct session *b, sp_instant now, struct channel **ret) {
+static sp_err channel_new(struct sp_relay *r, struct session *a, struct session *b, sp_instant now,
+                          struct channel **ret) {
     uint32_t limit = r->config.channels_per_session;
     if (a->count >= limit || b->count >= limit || r->counts.channels >= r->config.channels)
         return SP_ERR_FULL;
@@ -192,7 +193,8 @@ static sp_err channel_new(struct sp_relay *r, struct session *a, struct session 
     return SP_OK;
 }
 
-sp_err sp_relay_open(struct sp_relay *r, uint64_t asker, uint64_t other, sp_instant now, uint32_t *ret_a, uint32_t *ret_b) {
+sp_err sp_relay_open(struct sp_relay *r, uint64_t asker, uint64_t other, sp_instant now, uint32_t *ret_a,
+                     uint32_t *ret_b) {
     struct session *a = session_of(r, asker), *b = session_of(r, other);
     if (a == NULL || b == NULL)
         return SP_ERR_NOENT;
@@ -233,7 +235,7 @@ void sp_relay_close(struct sp_relay *r, uint64_t session, uint32_t index) {
 
 /* ---- frames ---- */
 
-/* Something is left: a bucket may go into debt by one batch, so that a batch larger than the bucket passes in the end. */
+/* Something is left: a bucket may go into debt by one batch, so that a batch larger than it passes in the end. */
 static bool has(const struct bucket *b, uint64_t per_s, sp_instant now) {
     return per_s == 0 || b->full_at < sp_instant_add(now, BURST);
 }
@@ -251,8 +253,8 @@ static bool is_from(const struct sp_relay_where *w, const struct sp_addr *src, u
     return memcmp(&w->addr, src, sizeof *src) == 0;
 }
 
-sp_err sp_relay_forward(struct sp_relay *r, uint32_t index, const struct sp_addr *src, uint64_t stream, size_t bytes, sp_instant now,
-                        struct sp_relay_where *ret_to, uint32_t *ret_index) {
+sp_err sp_relay_forward(struct sp_relay *r, uint32_t index, const struct sp_addr *src, uint64_t stream, size_t bytes,
+                        sp_instant now, struct sp_relay_where *ret_to, uint32_t *ret_index) {
     struct end *e = end_of(r, index);
     if (e == NULL) {
         r->counts.dropped_index++;

@@ -1,5 +1,6 @@
-/* Plaintexts of a session, one after the other: u8 of time that passes (in units of 20 ms), u16 length, bytes. Probes are written and
- * read to the same; halves join to IP packets no longer than both; the path MTU question keeps to its states. */
+/* Plaintexts of a session, one after the other: u8 of time that passes (in units of 20 ms), u16 length, bytes. Probes
+ * are written and read to the same; halves join to IP packets no longer than both; the path MTU question keeps to its
+ * states. */
 #include <string.h>
 
 #include "proto/nat/probe.h"
@@ -14,8 +15,8 @@ static void again(const struct sp_probe *p) {
     struct sp_probe back;
     size_t n = sp_probe_write(p, out, sizeof out);
     SP_ASSERT(n > 0 && sp_probe_read(&back, out, n) == SP_OK);
-    SP_ASSERT(back.kind == p->kind && back.flags == p->flags && back.path == p->path && back.cookie == p->cookie && back.size == p->size &&
-              back.part == p->part && back.id == p->id && back.len == p->len);
+    SP_ASSERT(back.kind == p->kind && back.flags == p->flags && back.path == p->path && back.cookie == p->cookie &&
+              back.size == p->size && back.part == p->part && back.id == p->id && back.len == p->len);
     SP_ASSERT(memcmp(&back.seen, &p->seen, sizeof back.seen) == 0);
     SP_ASSERT(p->len == 0 || memcmp(back.data, p->data, p->len) == 0);
 }

@@ -1,5 +1,5 @@
-/* A relay's life: operations of two bytes, what and who, against a plain model. Whatever happens, a frame goes only from where a session
- * is, to where the other one is, and only once that one has consented. */
+/* A relay's life: operations of two bytes, what and who, against a plain model. Whatever happens, a frame goes only
+ * from where a session is, to where the other one is, and only once that one has consented. */
 #include <string.h>
 
 #include "proto/crypto/crypto.h"
@@ -20,8 +20,7 @@ static void *grant(void *ctx, size_t bytes) {
     memset(chunk, 0, dirty);
     return chunk;
 }
-static void release(void *ctx, void *p, size_t bytes) {
-}
+static void release(void *ctx, void *p, size_t bytes) {}
 
 /* What must be so: sessions 1.. and, for every pair, the indices of the channel's ends. */
 struct model {
@@ -61,7 +60,8 @@ static void frame(unsigned a, unsigned b, uint8_t place) {
             return;
         }
         struct sp_relay_where want = where(m.place[b]);
-        SP_ASSERT(err == SP_ERR_BUDGET || (err == SP_OK && index == m.index[b][a] && memcmp(&to, &want, sizeof to) == 0));
+        SP_ASSERT(err == SP_ERR_BUDGET ||
+                  (err == SP_OK && index == m.index[b][a] && memcmp(&to, &want, sizeof to) == 0));
     }
 }
 
@@ -121,11 +121,21 @@ static void act(uint8_t what, uint8_t who) {
     unsigned a = who % SESSIONS + 1, b = who / SESSIONS % SESSIONS + 1;
     uint8_t place = m.place[a];
     switch (what % 9) {
-    case 0: session(a, what); break;
-    case 1: session_end(a); break;
-    case 2: open_channel(a, b); break;
-    case 3: frame(a, b, place); break;
-    case 4: frame(a, b, (uint8_t)(place + 1)); break;
+    case 0:
+        session(a, what);
+        break;
+    case 1:
+        session_end(a);
+        break;
+    case 2:
+        open_channel(a, b);
+        break;
+    case 3:
+        frame(a, b, place);
+        break;
+    case 4:
+        frame(a, b, (uint8_t)(place + 1));
+        break;
     case 5:
         if (sp_relay_consent(relay, a, m.index[a][b]) == SP_OK)
             m.consent[a][b] = true;
@@ -140,7 +150,8 @@ static void act(uint8_t what, uint8_t who) {
         sp_relay_close(relay, a, m.index[a][b]);
         forget(a, b);
         break;
-    default: wait(who);
+    default:
+        wait(who);
     }
     SP_ASSERT(sp_relay_counts(relay)->channels <= CHANNELS && sp_relay_counts(relay)->sessions <= SESSIONS - 1);
 }
@@ -153,8 +164,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
         return 0;
     sp_rng_init(&rng, seed);
     sp_mem_init(&mem, (struct sp_grant){NULL, grant, release}, SP_CHUNK);
-    struct sp_relay_config config = {.mem = &mem, .rng = &rng, .sessions = SESSIONS - 1, .channels = CHANNELS, .channels_per_session = 3,
-                                     .bytes_per_s = 5000, .bytes_per_s_total = 9000, .idle = 60 * SP_SEC};
+    struct sp_relay_config config = {.mem = &mem,
+                                     .rng = &rng,
+                                     .sessions = SESSIONS - 1,
+                                     .channels = CHANNELS,
+                                     .channels_per_session = 3,
+                                     .bytes_per_s = 5000,
+                                     .bytes_per_s_total = 9000,
+                                     .idle = 60 * SP_SEC};
     memset(&m, 0, sizeof m);
     now = 1000 * SP_SEC;
     (void)sp_relay_is(data, len);

@@ -1,5 +1,5 @@
-/* Any datagram: what reads as STUN is written and read to the same; the server's answer is STUN, leaves from an address of the server,
- * and is never longer than its bound. The first byte picks the server's addresses. */
+/* Any datagram: what reads as STUN is written and read to the same; the server's answer is STUN, leaves from an address
+ * of the server, and is never longer than its bound. The first byte picks the server's addresses. */
 #include <string.h>
 
 #include "proto/nat/stun.h"

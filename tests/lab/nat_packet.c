@@ -4,10 +4,10 @@
 
 #include "proto/base/bytes.h"
 
-#define ICMP    1
-#define TCP     6
-#define UDP     17
-#define ICMP6   58
+#define ICMP       1
+#define TCP        6
+#define UDP        17
+#define ICMP6      58
 #define ERROR_HEAD 8 /* of an ICMP error, before the packet that it is about */
 
 /* A flow found in a packet. Of an echo the identifier is the port of its inside end. */
@@ -71,7 +71,13 @@ static bool find4(struct flow *f, uint8_t *p, size_t len, bool inside_is_src) {
     size_t head = len >= 20 ? (size_t)(p[0] & 15) * 4 : 0;
     if (head < 20 || head > len || (sp_get_u16(p + 6) & 0x3fff) != 0) /* fragments */
         return false;
-    *f = (struct flow){.packet = p, .src_ip = p + 12, .dst_ip = p + 16, .transport = p + head, .left = len - head, .protocol = p[9], .family = 4};
+    *f = (struct flow){.packet = p,
+                       .src_ip = p + 12,
+                       .dst_ip = p + 16,
+                       .transport = p + head,
+                       .left = len - head,
+                       .protocol = p[9],
+                       .family = 4};
     f->src.family = f->dst.family = 4;
     memcpy(f->src.ip, f->src_ip, 4);
     memcpy(f->dst.ip, f->dst_ip, 4);
@@ -81,7 +87,13 @@ static bool find4(struct flow *f, uint8_t *p, size_t len, bool inside_is_src) {
 static bool find6(struct flow *f, uint8_t *p, size_t len, bool inside_is_src) {
     if (len < 40)
         return false;
-    *f = (struct flow){.packet = p, .src_ip = p + 8, .dst_ip = p + 24, .transport = p + 40, .left = len - 40, .protocol = p[6], .family = 6};
+    *f = (struct flow){.packet = p,
+                       .src_ip = p + 8,
+                       .dst_ip = p + 24,
+                       .transport = p + 40,
+                       .left = len - 40,
+                       .protocol = p[6],
+                       .family = 6};
     f->src.family = f->dst.family = 6;
     memcpy(f->src.ip, f->src_ip, 16);
     memcpy(f->dst.ip, f->dst_ip, 16);
@@ -89,7 +101,8 @@ static bool find6(struct flow *f, uint8_t *p, size_t len, bool inside_is_src) {
 }
 
 static bool find(struct flow *f, uint8_t *p, size_t len, bool inside_is_src) {
-    return len > 0 && (p[0] >> 4 == 4 ? find4(f, p, len, inside_is_src) : p[0] >> 4 == 6 && find6(f, p, len, inside_is_src));
+    return len > 0 &&
+           (p[0] >> 4 == 4 ? find4(f, p, len, inside_is_src) : p[0] >> 4 == 6 && find6(f, p, len, inside_is_src));
 }
 
 /* ---- rewriting (IPv4) ---- */
@@ -104,7 +117,8 @@ static uint8_t *checksum_of(const struct flow *f) {
 }
 
 static void rewrite(const struct flow *f, bool src, const struct sp_addr *to) {
-    uint8_t *ip = src ? f->src_ip : f->dst_ip, *port = src ? f->src_port : f->dst_port, *sum = checksum_of(f), new_port[2];
+    uint8_t *ip = src ? f->src_ip : f->dst_ip, *port = src ? f->src_port : f->dst_port, *sum = checksum_of(f),
+            new_port[2];
     bool pseudo = f->protocol != ICMP;
     if (sum != NULL && pseudo)
         checksum_change(sum, ip, to->ip, 4);
@@ -124,7 +138,8 @@ static void rewrite(const struct flow *f, bool src, const struct sp_addr *to) {
 
 static bool is_outside(const struct nat *n, const struct sp_addr *a) {
     const struct nat_config *c = nat_config(n);
-    return c->mapping != NAT_MAPPING_FIREWALL && a->family == c->outside.family && memcmp(a->ip, c->outside.ip, 16) == 0;
+    return c->mapping != NAT_MAPPING_FIREWALL && a->family == c->outside.family &&
+           memcmp(a->ip, c->outside.ip, 16) == 0;
 }
 
 /* A gateway answers pings to its own outside address from inside. */
@@ -146,7 +161,8 @@ static enum nat_side error(struct nat *n, struct flow *f, enum nat_side from, sp
     struct flow about;
     struct sp_addr a, unused;
     bool out = from == NAT_INSIDE;
-    if (f->left < ERROR_HEAD || !find(&about, f->transport + ERROR_HEAD, f->left - ERROR_HEAD, !out) || about.error || about.family != f->family)
+    if (f->left < ERROR_HEAD || !find(&about, f->transport + ERROR_HEAD, f->left - ERROR_HEAD, !out) || about.error ||
+        about.family != f->family)
         return NAT_NOWHERE;
     enum nat_verdict v = out ? nat_out(n, about.protocol, &about.dst, &about.src, now, &a, &unused)
                              : nat_in(n, about.protocol, &about.dst, &about.src, now, &a);

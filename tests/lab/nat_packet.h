@@ -1,5 +1,6 @@
-/* What a NAT does to packets: finds the flow in an IP packet, asks the model (tests/support/nat_model.h), rewrites addresses, ports and
- * checksums. UDP, TCP, ICMP echo and ICMP errors; everything else, fragments too, is dropped by a NAT and passes where there is none. */
+/* What a NAT does to packets: finds the flow in an IP packet, asks the model (tests/support/nat_model.h), rewrites
+ * addresses, ports and checksums. UDP, TCP, ICMP echo and ICMP errors; everything else, fragments too, is dropped by a
+ * NAT and passes where there is none. */
 #ifndef SP_TESTS_NAT_PACKET_H
 #define SP_TESTS_NAT_PACKET_H
 

@@ -1,18 +1,17 @@
-/* A NAT box: two TUN devices, inside and outside, and between them a NAT of any behaviour, or a firewall, or just a link, with
- * delay, jitter, loss and a packet size beyond which packets vanish. The kernel around it routes what comes from the LAN to the one
- * and what comes from the WAN to the other (natbox.py).
+/* A NAT box: two TUN devices, inside and outside, and between them a NAT of any behaviour, or a firewall, or just a
+ * link, with delay, jitter, loss and a packet size beyond which packets vanish. The kernel around it routes what comes
+ * from the LAN to the one and what comes from the WAN to the other (natbox.py).
  *
  *   natbox inside=TUN outside=TUN [address=A] [SETTING=VALUE]...
  *
- * Settings: of the NAT (tests/support/nat_model.h) mapping, filter, ports, hairpin, refresh-in, timeout, limit, seed, and
- *   address=A     its outside address; without one IPv4 passes as it is
- *   host=A        the inside host of a 1:1 NAT
+ * Settings: of the NAT (tests/support/nat_model.h) mapping, filter, ports, hairpin, refresh-in, timeout, limit, seed,
+ * and address=A     its outside address; without one IPv4 passes as it is host=A        the inside host of a 1:1 NAT
  *   firewall6=F   IPv6 passes a stateful firewall of this filter; else as it is
  *   delay=MS jitter=MS loss=PERCENT   one way, each way; jitter is added to delay, uniform
  *   mtu=N         larger packets vanish; 0: none
  *   block-udp=0|1
- * Standard input takes delay, jitter, loss, mtu, block-udp and address (all mappings are forgotten) as such lines, and `rebind` and
- * `stats`; each is answered by a line: ok, error, or counters. Its end ends the program. */
+ * Standard input takes delay, jitter, loss, mtu, block-udp and address (all mappings are forgotten) as such lines, and
+ * `rebind` and `stats`; each is answered by a line: ok, error, or counters. Its end ends the program. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -131,7 +130,8 @@ static void take(struct box *b, enum nat_side from, uint8_t *data, size_t len) {
     if (b->delay_ms == 0 && b->jitter_ms == 0)
         put(b, b->tun[to], data, len);
     else
-        enqueue(b, b->tun[to], data, len, now + (sp_duration)((b->delay_ms + b->jitter_ms * drand48()) * (double)SP_MS));
+        enqueue(b, b->tun[to], data, len,
+                now + (sp_duration)((b->delay_ms + b->jitter_ms * drand48()) * (double)SP_MS));
 }
 
 static void take_all(struct box *b, enum nat_side from) {
@@ -218,12 +218,13 @@ static bool set(struct box *b, const char *name, const char *value) {
 
 static void stats(const struct box *b) {
     const struct nat_counts none = {0}, *c = b->nat.v4 != NULL ? nat_counts(b->nat.v4) : &none;
-    printf("{\"passed\": %llu, \"lost\": %llu, \"too_large\": %llu, \"queue\": %llu, \"refused\": %llu, \"odd\": %llu, \"unmapped\": %llu, "
+    printf("{\"passed\": %llu, \"lost\": %llu, \"too_large\": %llu, \"queue\": %llu, \"refused\": %llu, \"odd\": %llu, "
+           "\"unmapped\": %llu, "
            "\"filtered\": %llu, \"hairpins\": %llu, \"mappings\": %u}\n",
            (unsigned long long)b->passed, (unsigned long long)b->dropped_loss, (unsigned long long)b->dropped_mtu,
            (unsigned long long)b->dropped_queue, (unsigned long long)b->dropped_nat, (unsigned long long)b->nat.odd,
-           (unsigned long long)c->dropped_unmapped, (unsigned long long)c->dropped_filter, (unsigned long long)c->hairpins,
-           b->nat.v4 != NULL ? nat_mappings(b->nat.v4) : 0);
+           (unsigned long long)c->dropped_unmapped, (unsigned long long)c->dropped_filter,
+           (unsigned long long)c->hairpins, b->nat.v4 != NULL ? nat_mappings(b->nat.v4) : 0);
 }
 
 static bool command(struct box *b, char *line) {
@@ -269,7 +270,8 @@ static bool commands(struct box *b) {
 
 static int loop(struct box *b) {
     for (;;) {
-        struct pollfd fds[] = {{b->tun[NAT_INSIDE], POLLIN, 0}, {b->tun[NAT_OUTSIDE], POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+        struct pollfd fds[] = {
+            {b->tun[NAT_INSIDE], POLLIN, 0}, {b->tun[NAT_OUTSIDE], POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
         struct timespec wait = {0}, *timeout = NULL;
         if (b->waiting > 0) {
             sp_instant now = clock_now(), due = b->heap[0]->due;

@@ -1,6 +1,7 @@
 /* Our STUN on plain sockets, beside other people's:
  *   stun serve IP:PORT...              answers on these addresses; prints `ready`
- *   stun discover OWN-IP:PORT IP:PORT...   behaviour discovery from that socket by these servers; prints what it found, as JSON */
+ *   stun discover OWN-IP:PORT IP:PORT...   behaviour discovery from that socket by these servers; prints what it found,
+ * as JSON */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
@@ -128,11 +129,14 @@ static int discover(void) {
         sp_behave_expire(&b, &rng, clock_now());
     }
     const struct sp_behave_result *r = sp_behave_result(&b);
-    printf("{\"udp\": %s, \"mapping\": \"%s\", \"filtering\": \"%s\", ", r->udp ? "true" : "false", sp_nat_mapping_text(r->mapping),
-           sp_nat_filtering_text(r->filtering));
+    printf("{\"udp\": %s, \"mapping\": \"%s\", \"filtering\": \"%s\", ", r->udp ? "true" : "false",
+           sp_nat_mapping_text(r->mapping), sp_nat_filtering_text(r->filtering));
     print_address("mapped", &r->mapped[0]);
     print_address("other", &r->mapped[1]);
-    printf("\"hairpin\": %s, \"sequential\": %s, \"rtt_ms\": %.3f}\n", !r->hairpin_known ? "null" : r->hairpin ? "true" : "false",
+    printf("\"hairpin\": %s, \"sequential\": %s, \"rtt_ms\": %.3f}\n",
+           !r->hairpin_known ? "null"
+           : r->hairpin      ? "true"
+                             : "false",
            r->sequential ? "true" : "false", (double)r->rtt / (double)SP_MS);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Behaviour discovery against every NAT of the model, with servers of two addresses, one address with several ports, and one port. */
+/* Behaviour discovery against every NAT of the model, with servers of two addresses, one address with several ports,
+ * and one port. */
 #include "tests/unit/cm.h"
 
 #include <stdio.h>
@@ -8,10 +9,12 @@
 #include "proto/nat/behave.h"
 #include "tests/support/nat_model.h"
 
-#define UDP      17
-#define FLYING   64
-#define A1       {203, 0, 113, 1}
-#define A2       {203, 0, 113, 2}
+#define UDP    17
+#define FLYING 64
+#define A1                                                                                                             \
+    { 203, 0, 113, 1 }
+#define A2                                                                                                             \
+    { 203, 0, 113, 2 }
 
 static const struct sp_addr GRID[] = {{A1, 0, 3478, 4, 0}, {A1, 0, 3479, 4, 0}, {A1, 0, 443, 4, 0},
                                       {A2, 0, 3478, 4, 0}, {A2, 0, 3479, 4, 0}, {A2, 0, 443, 4, 0}};
@@ -43,7 +46,8 @@ static bool same(const struct sp_addr *a, const struct sp_addr *b) {
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-static void fly(struct net *n, const struct sp_addr *src, const struct sp_addr *dst, const uint8_t *data, size_t len, sp_duration after) {
+static void fly(struct net *n, const struct sp_addr *src, const struct sp_addr *dst, const uint8_t *data, size_t len,
+                sp_duration after) {
     if (sp_rng_below(&n->rng, 100) < n->loss)
         return;
     for (unsigned i = 0; i < FLYING; i++)
@@ -82,7 +86,8 @@ static void arrive(struct net *n, struct packet *p) {
     } else {
         for (size_t i = 0; i < n->listen_n; i++)
             if (same(&p->dst, &n->listen[i])) {
-                size_t len = sp_stun_serve(p->data, p->len, &p->src, &p->dst, n->listen, n->listen_n, out, sizeof out, &from, &to);
+                size_t len = sp_stun_serve(p->data, p->len, &p->src, &p->dst, n->listen, n->listen_n, out, sizeof out,
+                                           &from, &to);
                 if (len > 0 && !same(&from, &n->blocked))
                     fly(n, &from, &to, out, len, n->one_way);
             }
@@ -126,7 +131,8 @@ static void run(struct net *n, const struct sp_addr *servers, unsigned count) {
 static struct net *net_new(const struct nat_config *config) {
     static const uint8_t seed[SP_RNG_SEED] = "behave";
     static struct net n;
-    n = (struct net){.nat = config != NULL ? nat_new(config) : NULL, .listen = GRID, .listen_n = 6, .one_way = 20 * SP_MS};
+    n = (struct net){
+        .nat = config != NULL ? nat_new(config) : NULL, .listen = GRID, .listen_n = 6, .one_way = 20 * SP_MS};
     assert_int_equal(sp_crypto_init(), SP_OK);
     sp_rng_init(&n.rng, seed);
     return &n;
@@ -151,12 +157,16 @@ static struct expected of_two_addresses(const struct nat_config *c) {
     return (struct expected){MAPPING[c->mapping], FILTERING[c->filter]};
 }
 static struct expected of_one_address(const struct nat_config *c) {
-    struct expected e = {c->mapping == NAT_MAPPING_PORT ? SP_MAPPING_PORT : loops(c) ? MAPPING[c->mapping] : SP_MAPPING_UNKNOWN,
+    struct expected e = {c->mapping == NAT_MAPPING_PORT ? SP_MAPPING_PORT
+                         : loops(c)                     ? MAPPING[c->mapping]
+                                                        : SP_MAPPING_UNKNOWN,
                          c->filter == NAT_FILTER_PORT ? SP_FILTERING_PORT : SP_FILTERING_UNKNOWN};
     return e;
 }
 static struct expected of_one_port(const struct nat_config *c) {
-    struct expected e = {!loops(c) ? SP_MAPPING_UNKNOWN : c->mapping == NAT_MAPPING_ENDPOINT ? SP_MAPPING_ENDPOINT : SP_MAPPING_VARIES,
+    struct expected e = {!loops(c)                            ? SP_MAPPING_UNKNOWN
+                         : c->mapping == NAT_MAPPING_ENDPOINT ? SP_MAPPING_ENDPOINT
+                                                              : SP_MAPPING_VARIES,
                          SP_FILTERING_UNKNOWN};
     return e;
 }
@@ -174,9 +184,9 @@ static void judge(const struct nat_config *c, size_t listen, struct expected (*e
         }
         if (r->mapping != e.mapping || r->filtering != e.filtering || !r->hairpin_known || r->hairpin != loops(c))
             fail_msg("%s %s %s hairpin %d, %zu addresses, %u known: mapping %s not %s, filtering %s not %s, hairpin %d",
-                     nat_mapping_name(c->mapping), nat_filter_name(c->filter), nat_ports_name(c->ports), c->hairpin, listen, known,
-                     sp_nat_mapping_text(r->mapping), sp_nat_mapping_text(e.mapping), sp_nat_filtering_text(r->filtering),
-                     sp_nat_filtering_text(e.filtering), r->hairpin);
+                     nat_mapping_name(c->mapping), nat_filter_name(c->filter), nat_ports_name(c->ports), c->hairpin,
+                     listen, known, sp_nat_mapping_text(r->mapping), sp_nat_mapping_text(e.mapping),
+                     sp_nat_filtering_text(r->filtering), sp_nat_filtering_text(e.filtering), r->hairpin);
         assert_true(r->udp);
         assert_memory_equal(r->mapped[0].ip, OUTSIDE.ip, 16);
         assert_int_equal(r->rtt, 40 * SP_MS);
@@ -198,9 +208,15 @@ static void every_nat(size_t listen, struct expected (*expect)(const struct nat_
                 }
 }
 
-static void rfc5780_server_of_two_addresses(void **state) { every_nat(6, of_two_addresses); }
-static void rfc5780_server_of_one_address(void **state) { every_nat(3, of_one_address); }
-static void rfc5780_server_of_one_port(void **state) { every_nat(1, of_one_port); }
+static void rfc5780_server_of_two_addresses(void **state) {
+    every_nat(6, of_two_addresses);
+}
+static void rfc5780_server_of_one_address(void **state) {
+    every_nat(3, of_one_address);
+}
+static void rfc5780_server_of_one_port(void **state) {
+    every_nat(1, of_one_port);
+}
 
 /* ---- without NAT ---- */
 
@@ -264,7 +280,8 @@ static void silence_is_no_filter(void **state) {
 }
 
 static void loss_makes_it_seldom_wrong(void **state) {
-    struct nat_config c = {.mapping = NAT_MAPPING_PORT, .filter = NAT_FILTER_ADDRESS, .ports = NAT_PORTS_RANDOM, .outside = OUTSIDE};
+    struct nat_config c = {
+        .mapping = NAT_MAPPING_PORT, .filter = NAT_FILTER_ADDRESS, .ports = NAT_PORTS_RANDOM, .outside = OUTSIDE};
     unsigned mapping = 0, filtering = 0, runs = 200;
     for (unsigned i = 0; i < runs; i++) {
         struct net *n = net_new(&c);
@@ -281,7 +298,8 @@ static void loss_makes_it_seldom_wrong(void **state) {
 }
 
 static void long_round_trips(void **state) {
-    struct nat_config c = {.mapping = NAT_MAPPING_ADDRESS, .filter = NAT_FILTER_PORT, .ports = NAT_PORTS_RANDOM, .outside = OUTSIDE};
+    struct nat_config c = {
+        .mapping = NAT_MAPPING_ADDRESS, .filter = NAT_FILTER_PORT, .ports = NAT_PORTS_RANDOM, .outside = OUTSIDE};
     struct net *n = net_new(&c);
     n->one_way = 300 * SP_MS;
     run(n, GRID, 6);

@@ -34,16 +34,24 @@ static void same_probe(const struct sp_probe *p, size_t padding) {
 static void written_and_read(void **state) {
     struct sp_addr four = {{192, 0, 2, 1}, 0, 51820, 4, 0}, six = {{0x20, 1, 0xd, 0xb8, [15] = 1}, 0, 443, 6, 0};
     for (size_t padding = 0; padding < 16; padding += 5) {
-        same_probe(&(struct sp_probe){.kind = SP_PROBE_PING, .flags = SP_PROBE_CHOSEN, .path = 7, .cookie = 0x0123456789abcdef}, padding);
+        same_probe(
+            &(struct sp_probe){
+                .kind = SP_PROBE_PING, .flags = SP_PROBE_CHOSEN, .path = 7, .cookie = 0x0123456789abcdef},
+            padding);
         same_probe(&(struct sp_probe){.kind = SP_PROBE_PING, .size = SP_PATH_FULL, .cookie = UINT64_MAX}, padding);
-        same_probe(&(struct sp_probe){.kind = SP_PROBE_PONG, .path = 65535, .cookie = 1, .size = 1280, .seen = four}, padding);
+        same_probe(&(struct sp_probe){.kind = SP_PROBE_PONG, .path = 65535, .cookie = 1, .size = 1280, .seen = four},
+                   padding);
         same_probe(&(struct sp_probe){.kind = SP_PROBE_PONG, .cookie = 1, .size = 16, .seen = six}, padding);
-        same_probe(&(struct sp_probe){.kind = SP_PROBE_SPLIT, .part = 1, .id = 513, .data = (const uint8_t *)"half", .len = 4}, padding);
+        same_probe(
+            &(struct sp_probe){.kind = SP_PROBE_SPLIT, .part = 1, .id = 513, .data = (const uint8_t *)"half", .len = 4},
+            padding);
         same_probe(&(struct sp_probe){.kind = SP_PROBE_CLOSE}, padding);
     }
     uint8_t wire[SP_PATH_FULL];
-    assert_int_equal(sp_probe_write(&(struct sp_probe){.kind = SP_PROBE_PING, .size = 3}, wire, sizeof wire), SP_PROBE_PING_MIN);
-    assert_int_equal(sp_probe_write(&(struct sp_probe){.kind = SP_PROBE_PING, .size = SP_PATH_FULL}, wire, sizeof wire), SP_PATH_FULL);
+    assert_int_equal(sp_probe_write(&(struct sp_probe){.kind = SP_PROBE_PING, .size = 3}, wire, sizeof wire),
+                     SP_PROBE_PING_MIN);
+    assert_int_equal(sp_probe_write(&(struct sp_probe){.kind = SP_PROBE_PING, .size = SP_PATH_FULL}, wire, sizeof wire),
+                     SP_PATH_FULL);
 }
 
 static void other_plaintexts(void **state) {
@@ -77,7 +85,10 @@ static uint8_t packet[SP_SPLIT_PACKET];
 static struct sp_probe half(uint16_t id, unsigned part, size_t total) {
     size_t first = (total + 1) / 2;
     packet[0] = 0x60;
-    return (struct sp_probe){.kind = SP_PROBE_SPLIT, .id = id, .part = (uint8_t)part, .data = packet + (part ? first : 0),
+    return (struct sp_probe){.kind = SP_PROBE_SPLIT,
+                             .id = id,
+                             .part = (uint8_t)part,
+                             .data = packet + (part ? first : 0),
                              .len = (uint16_t)(part ? total - first : first)};
 }
 

@@ -25,9 +25,12 @@ static const char RESPONSE6[] = "010100482112a442b7e7a701bc34d686fa87dfae"
                                 "80280004c8fb0b4c";
 
 static const struct sp_addr CLIENT = {{192, 0, 2, 1}, 0, 32853, 4, 0};
-#define A1 {203, 0, 113, 1}
-#define A2 {203, 0, 113, 2}
-static const struct sp_addr GRID[] = {{A1, 0, 3478, 4, 0}, {A1, 0, 3479, 4, 0}, {A2, 0, 3478, 4, 0}, {A2, 0, 3479, 4, 0}};
+#define A1                                                                                                             \
+    { 203, 0, 113, 1 }
+#define A2                                                                                                             \
+    { 203, 0, 113, 2 }
+static const struct sp_addr GRID[] = {
+    {A1, 0, 3478, 4, 0}, {A1, 0, 3479, 4, 0}, {A2, 0, 3478, 4, 0}, {A2, 0, 3479, 4, 0}};
 
 static void same(const struct sp_addr *a, const struct sp_addr *b) {
     assert_memory_equal(a, b, sizeof *a);
@@ -110,7 +113,7 @@ static void all_attributes(void **state) {
     memcpy(m.id, "transactions", 12);
     written_and_read(&m);
     m.method = 0xabc; /* every bit of the type */
-    for (m.class = 0; m.class < 4; m.class++)
+    for (m.class = 0; m.class < 4; m.class ++)
         written_and_read(&m);
     m.class = SP_STUN_REQUEST;
     m.fingerprint = true;
@@ -138,15 +141,28 @@ static void all_attributes(void **state) {
 
 static void rfc8489_malformed(void **state) {
     static const char *const bad[] = {
-        "000100042112a442000102030405060708090a0b" "00030000",                 /* CHANGE-REQUEST without value */
-        "000100082112a442000102030405060708090a0b" "0003000500000000",         /* longer than the message */
-        "0001000c2112a442000102030405060708090a0b" "0020000800030000" "00000000", /* family 3 */
-        "0001000c2112a442000102030405060708090a0b" "0020000800020000" "00000000", /* IPv6 in four bytes */
-        "000100102112a442000102030405060708090a0b" "0020000c00010000" "0000000000000000", /* IPv4 in eight */
-        "000100082112a442000102030405060708090a0b" "0009000400000700",         /* error class 7 */
-        "000100082112a442000102030405060708090a0b" "000a000100000000",         /* half an attribute's type */
-        "0001000c2112a442000102030405060708090a0b" "8028000400000000" "00030000", /* fingerprint in the middle */
-        "000100022112a442000102030405060708090a0b" "0000",                     /* no multiple of four */
+        "000100042112a442000102030405060708090a0b"
+        "00030000", /* CHANGE-REQUEST without value */
+        "000100082112a442000102030405060708090a0b"
+        "0003000500000000", /* longer than the message */
+        "0001000c2112a442000102030405060708090a0b"
+        "0020000800030000"
+        "00000000", /* family 3 */
+        "0001000c2112a442000102030405060708090a0b"
+        "0020000800020000"
+        "00000000", /* IPv6 in four bytes */
+        "000100102112a442000102030405060708090a0b"
+        "0020000c00010000"
+        "0000000000000000", /* IPv4 in eight */
+        "000100082112a442000102030405060708090a0b"
+        "0009000400000700", /* error class 7 */
+        "000100082112a442000102030405060708090a0b"
+        "000a000100000000", /* half an attribute's type */
+        "0001000c2112a442000102030405060708090a0b"
+        "8028000400000000"
+        "00030000", /* fingerprint in the middle */
+        "000100022112a442000102030405060708090a0b"
+        "0000", /* no multiple of four */
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint8_t msg[64], answer[256];
@@ -164,7 +180,9 @@ static void rfc8489_after_integrity(void **state) {
     struct sp_stun m;
     size_t len = sp_test_hex("000100282112a442000102030405060708090a0b"
                              "000800140000000000000000000000000000000000000000"
-                             "0003000400000006" "7ffe000400000000", msg, sizeof msg);
+                             "0003000400000006"
+                             "7ffe000400000000",
+                             msg, sizeof msg);
     assert_int_equal(sp_stun_read(&m, msg, len), SP_OK);
     assert_false(m.has_change);
     assert_int_equal(m.unknown_count, 0);
@@ -211,7 +229,7 @@ static void rfc8489_only_requests_are_answered(void **state) {
     uint8_t msg[64], out[256];
     struct sp_addr from, to;
     struct sp_stun m = PLAIN;
-    for (m.class = SP_STUN_INDICATION; m.class <= SP_STUN_ERROR; m.class++) {
+    for (m.class = SP_STUN_INDICATION; m.class <= SP_STUN_ERROR; m.class ++) {
         size_t len = sp_stun_write(&m, msg, sizeof msg);
         assert_int_equal(sp_stun_serve(msg, len, &CLIENT, &GRID[0], GRID, 4, out, sizeof out, &from, &to), 0);
     }
@@ -225,7 +243,10 @@ static void rfc8489_unknown_attributes_are_420(void **state) {
     uint8_t msg[64], out[256];
     struct sp_addr from, to;
     struct sp_stun m;
-    size_t len = sp_test_hex("000100102112a442000102030405060708090a0b" "0024000400000000" "c001000400000000", msg, sizeof msg);
+    size_t len = sp_test_hex("000100102112a442000102030405060708090a0b"
+                             "0024000400000000"
+                             "c001000400000000",
+                             msg, sizeof msg);
     size_t n = sp_stun_serve(msg, len, &CLIENT, &GRID[0], GRID, 4, out, sizeof out, &from, &to);
     assert_int_equal(sp_stun_read(&m, out, n), SP_OK);
     assert_int_equal(m.class, SP_STUN_ERROR);
@@ -249,7 +270,8 @@ static void rfc5780_change_request(void **state) {
         }
 }
 
-/* One address with two ports: nothing differs in both, so no OTHER-ADDRESS; a change of port is possible, of address not. */
+/* One address with two ports: nothing differs in both, so no OTHER-ADDRESS; a change of port is possible, of address
+ * not. */
 static void rfc5780_one_address(void **state) {
     static const struct sp_addr any[] = {{{0}, 0, 3478, 4, 0}, {{0}, 0, 3479, 4, 0}, {{0}, 0, 3478, 6, 0}};
     for (unsigned wild = 0; wild < 2; wild++) {

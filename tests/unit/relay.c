@@ -16,7 +16,8 @@ struct rig {
 };
 
 static struct sp_relay_where place(unsigned n) {
-    return (struct sp_relay_where){.addr = {{10, 0, (uint8_t)(n >> 8), (uint8_t)n}, 0, 51820, 4, 0}, .local = {{192, 0, 2, 1}, 0, 443, 4, 0}};
+    return (struct sp_relay_where){.addr = {{10, 0, (uint8_t)(n >> 8), (uint8_t)n}, 0, 51820, 4, 0},
+                                   .local = {{192, 0, 2, 1}, 0, 443, 4, 0}};
 }
 
 static struct rig *rig_new(struct sp_relay_config config) {
@@ -45,7 +46,8 @@ static void join(struct rig *g, unsigned n) {
     assert_int_equal(sp_relay_session(g->relay, n, &w, g->now), SP_OK);
 }
 
-static sp_err send_from(struct rig *g, unsigned n, uint32_t index, size_t bytes, struct sp_relay_where *to, uint32_t *ret_index) {
+static sp_err send_from(struct rig *g, unsigned n, uint32_t index, size_t bytes, struct sp_relay_where *to,
+                        uint32_t *ret_index) {
     struct sp_relay_where w = place(n);
     return sp_relay_forward(g->relay, index, &w.addr, 0, bytes, g->now, to, ret_index);
 }
@@ -249,8 +251,8 @@ static uint64_t passes(struct rig *g, unsigned from, uint32_t index, size_t byte
 }
 
 static void budgets(void **state) {
-    struct rig *g = rig_new(
-        (struct sp_relay_config){.channels = 10, .channels_per_session = 5, .bytes_per_s = 100000, .bytes_per_s_total = 150000});
+    struct rig *g = rig_new((struct sp_relay_config){
+        .channels = 10, .channels_per_session = 5, .bytes_per_s = 100000, .bytes_per_s_total = 150000});
     uint32_t a, b;
     pair(g, &a, &b);
     /* Ten seconds' worth and the second that the bucket holds at the start. */
