@@ -93,24 +93,29 @@ static void frames(struct sp_server *s, const struct sp_from *from, const uint8_
 
 /* ---- WireGuard ---- */
 
-static bool initiation_allowed(struct sp_server *s, const struct sp_from *from, const struct sp_realm *r) {
+/* A realm bounds its own handshakes: beyond a rate it asks for cookies, which cost little. This bounds those of all
+ * realms, that an attack on many of them takes no more of the CPU; whom we know is still let in. */
+static void initiation(struct sp_server *s, struct sp_realm *r, const struct sp_from *from, const uint8_t *data,
+                       size_t len) {
     struct sp_overlay *o = s->overlay;
     uint32_t per_s = s->cfg.budgets.initiations_max_per_s;
-    /* The realms' own limits are for each of them; this one is for the CPU. Whom we know is still let in. */
     if (!sp_bucket_has(&o->handshakes, per_s, 1, s->now) && !sp_realm_hinted(s, &from->src, r)) {
         o->counts.dropped_initiation_budget++;
-        return false;
+        return;
     }
-    sp_bucket_take(&o->handshakes, per_s, 1, s->now);
-    return true;
+    const struct sp_wg_counts *n = sp_wg_counts(r->wg);
+    uint64_t cheap = n->cookies_sent + n->dropped_rate;
+    sp_ctlsession_message(s, r, from, data, len);
+    if (cheap == n->cookies_sent + n->dropped_rate)
+        sp_bucket_take(&o->handshakes, per_s, 1, s->now);
 }
 
 static bool wireguard(struct sp_server *s, const struct sp_from *from, const uint8_t *data, size_t len) {
     sp_realms_sync(s);
     if (data[0] == SP_WG_TYPE_INITIATION) {
         struct sp_realm *r = sp_realm_search(s, from, data, len);
-        if (r != NULL && initiation_allowed(s, from, r))
-            sp_ctlsession_message(s, r, from, data, len);
+        if (r != NULL)
+            initiation(s, r, from, data, len);
         return r != NULL;
     }
     struct sp_realm *r = sp_realm_of_index(s, data, len);

@@ -138,7 +138,7 @@ struct sp_overlay {
     struct sp_timers timers, realm_timers;
     struct sp_relay *relay;
     struct sp_budget gate; /* strangers by prefix */
-    struct sp_bucket stun, searches, handshakes, rosters;
+    struct sp_bucket stun, searches, known_searches, handshakes, rosters;
     uint64_t number, epoch;
     struct sp_aead aead;
     struct sp_hint hints[SP_HINTS];

@@ -115,10 +115,14 @@ struct sp_realm *sp_realm_search(struct sp_server *s, const struct sp_from *from
     struct sp_overlay *o = s->overlay;
     const struct sp_hint *hint = hint_of(s, &from->src);
     struct sp_realm *hinted = hint != NULL ? o->realms[hint->slot] : NULL;
-    if (hinted != NULL && sp_wg_mine(hinted->wg, data, len))
-        return hinted;
+    uint32_t per_s = s->cfg.budgets.searches_per_s;
+    if (hinted != NULL && sp_bucket_has(&o->known_searches, per_s, 1, s->now)) {
+        sp_bucket_take(&o->known_searches, per_s, 1, s->now);
+        if (sp_wg_mine(hinted->wg, data, len))
+            return hinted;
+    }
     /* A hash for each zone, all of them for every forgery: bounded. */
-    if (!sp_bucket_has(&o->searches, s->cfg.budgets.searches_per_s, o->realm_count, s->now)) {
+    if (!sp_bucket_has(&o->searches, per_s, o->realm_count, s->now)) {
         o->counts.dropped_initiation_budget++;
         return NULL;
     }
@@ -132,7 +136,7 @@ struct sp_realm *sp_realm_search(struct sp_server *s, const struct sp_from *from
         if (sp_wg_mine(r->wg, data, len))
             found = r;
     }
-    sp_bucket_take(&o->searches, s->cfg.budgets.searches_per_s, tried, s->now);
+    sp_bucket_take(&o->searches, per_s, tried, s->now);
     return found;
 }
 

@@ -21,7 +21,7 @@ void sp_budgets_default(struct sp_budgets *ret) {
         .stun_prefix_per_s = 500,
         .initiations_per_s = 500,
         .initiations_max_per_s = 3000,
-        .searches_per_s = 200000,
+        .searches_per_s = 30000,
         .rosters_per_s = 20,
         .session_requests_per_s = 100,
         .connects_per_s = 50,

@@ -22,10 +22,16 @@ void fake_list(struct fake *f) {
     sp_name_to_text(&f->name, text);
     strcat(text, " 300 IN KEY 512 3 15 ");
     strcat(text, base64);
-    MUST(rig_ctl(f->r, SP_OP_ZONE_IMPORT, RIG_ZONE, text, NULL) == SP_OP_OK);
+    char zone[SP_NAME_TEXT_MAX];
+    sp_name_to_text(&f->zone, zone);
+    MUST(rig_ctl(f->r, SP_OP_ZONE_IMPORT, zone, text, NULL) == SP_OP_OK);
 }
 
 void fake_init(struct fake *f, struct rig *r, const char *name, uint8_t fill, bool listed) {
+    fake_init_in(f, r, RIG_ZONE, name, fill, listed);
+}
+
+void fake_init_in(struct fake *f, struct rig *r, const char *zone, const char *name, uint8_t fill, bool listed) {
     uint8_t seed[SP_RNG_SEED] = {fill}, device[SP_ED25519_SEED];
     memset(f, 0, sizeof *f);
     memset(device, fill, sizeof device);
@@ -33,12 +39,12 @@ void fake_init(struct fake *f, struct rig *r, const char *name, uint8_t fill, bo
     sp_mem_init(&f->mem, sp_test_grant(), (size_t)64 << 20);
     sp_rng_init(&f->rng, seed);
     sp_ed25519_from_seed(&f->key, device);
+    f->zone = name_of(zone);
     f->name = name_of(name);
     f->addr = (struct sp_addr){.ip = {203, 0, 113, fill}, .port = 51820, .family = 4};
     if (listed)
         fake_list(f);
-    struct sp_name apex = name_of(RIG_ZONE);
-    const struct sp_zone_info *info = sp_zone_info(sp_zones_get(r->s->zones, &apex));
+    const struct sp_zone_info *info = sp_zone_info(sp_zones_get(r->s->zones, &f->zone));
     uint8_t pub[SP_X25519];
     MUST(sp_ed25519_to_x25519(info->signpost_key.pub, pub) == SP_OK);
     sp_overlay_addr(info->root_hash, f->key.pub, f->overlay);
@@ -195,10 +201,9 @@ void fake_profile(struct fake *f, uint8_t mapping, uint8_t filtering, uint8_t fl
 }
 
 bool fake_tell(struct fake *f, const struct sp_profile *p) {
-    struct sp_name zone = name_of(RIG_ZONE);
     uint8_t buf[SP_SESSION_MSG];
     struct sp_session_msg m;
-    size_t n = sp_session_profile_write(11, &zone, &f->name, p, buf, sizeof buf);
+    size_t n = sp_session_profile_write(11, &f->zone, &f->name, p, buf, sizeof buf);
     return fake_ask(f, buf, n, &m) && m.rcode == SP_RCODE_NOERROR && m.has_seq;
 }
 

@@ -18,7 +18,7 @@ struct fake {
     struct sp_ed25519 key;
     struct sp_wg *wg;
     struct sp_wg_peer *signpost;
-    struct sp_name name;
+    struct sp_name zone, name;
     uint8_t overlay[16], signpost_overlay[16];
     struct sp_addr addr;
     uint64_t stream; /* not 0: over this stream */
@@ -37,6 +37,7 @@ struct fake {
 
 /* A device NAME of RIG_ZONE with a key made from fill; lists it in the zone when `listed`. Its address is 203.0.113.fill. */
 void fake_init(struct fake *f, struct rig *r, const char *name, uint8_t fill, bool listed);
+void fake_init_in(struct fake *f, struct rig *r, const char *zone, const char *name, uint8_t fill, bool listed);
 void fake_end(struct fake *f);
 void fake_list(struct fake *f); /* (again) */
 /* Takes what the rig has for it, as far as the inbox has room. */

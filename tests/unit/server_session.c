@@ -705,7 +705,79 @@ static void a_flood_of_handshakes_costs_no_state(void **state) {
     fake_end(&x);
 }
 
+/* Under a flood a device that nobody knows yet proves its address by a cookie. */
+static void a_new_device_gets_through_a_flood(void **state) {
+    static struct fake x;
+    uint8_t msg[SP_WG_INITIATION];
+    fake_init(&x, &r, "mallory.me.example.", 66, false);
+    assert_int_equal(sp_wg_initiate(x.wg, x.signpost, r.now, r.wall, msg), SP_OK);
+    for (unsigned round = 0; round < 3 && !sp_wg_peer_up(a.signpost, r.now); round++) {
+        for (unsigned i = 0; i < 2000; i++) {
+            x.addr.ip[2] = (uint8_t)i;
+            fake_raw(&x, msg, sizeof msg);
+            rig_forget(&r);
+        }
+        (void)fake_handshake(&a);
+        r.now += 6 * SP_SEC;
+        r.wall.ns += 6 * SP_SEC;
+    }
+    assert_int_equal(a.cookies, 1);
+    assert_int_equal(a.responses, 1);
+    fake_end(&x);
+}
+
+/* Each zone has a device of its own behind the port, with one key in both. */
+static void zones_are_apart(void **state) {
+    static struct fake c;
+    struct sp_session_msg m;
+    struct sp_session_record rec;
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_ADD, "you.example.", "", "198.51.100.2", NULL), SP_OP_OK);
+    rig_forget(&r);
+    fake_init_in(&c, &r, "you.example.", "laptop.you.example.", 10, true);
+    c.addr.port = 999;
+    assert_true(fake_handshake(&a));
+    assert_true(fake_handshake(&c));
+    assert_int_equal(r.s->overlay->sessions.count, 2);
+    assert_memory_not_equal(a.overlay, c.overlay, 16);
+    size_t n = sp_session_query_write(5, &c.name, SP_TYPE_KEY, buf, sizeof buf);
+    assert_true(fake_ask(&c, buf, n, &m));
+    assert_int_equal(sp_session_record(&m, &rec), SP_OK);
+    /* Peers are those of one's zone. */
+    n = sp_session_connect_write(6, &a.name, NULL, 0, buf, sizeof buf);
+    assert_true(fake_ask(&c, buf, n, &m));
+    assert_int_equal(m.rcode, SP_RCODE_NXDOMAIN);
+    n = sp_session_peers_write(7, &a.name, buf, sizeof buf);
+    assert_true(fake_ask(&c, buf, n, &m));
+    assert_int_equal(m.rcode, SP_RCODE_REFUSED);
+    fake_end(&c);
+}
+
+/* Two agents with one key: the newest handshake has the session. */
+static void the_newest_of_two_wins(void **state) {
+    static struct fake twin;
+    fake_init(&twin, &r, "laptop.me.example.", 10, false);
+    twin.addr.port = 4444;
+    assert_true(fake_handshake(&a));
+    r.now += SP_SEC;
+    r.wall.ns += SP_SEC;
+    assert_true(fake_handshake(&twin));
+    assert_int_equal(r.s->overlay->sessions.count, 1);
+    assert_int_equal(counts()->contended, 1);
+    const struct sp_ctlsession *ses = SP_CONTAINER(r.s->overlay->age.next, struct sp_ctlsession, age);
+    assert_memory_equal(&ses->where.addr, &twin.addr, sizeof twin.addr);
+    fake_end(&twin);
+}
+
 static void a_session_is_small(void **state) {
+    struct sp_profile p;
+    assert_true(fake_handshake(&b));
+    fake_profile(&b, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&b, &p));
+    size_t used = r.s->mem.used;
+    assert_true(fake_handshake(&a));
+    assert_true(fake_tell(&a, &p));
+    /* With its peer and a keypair. */
+    assert_true(r.s->mem.used - used < 3072);
     assert_true(sizeof(struct sp_ctlsession) + sizeof(struct sp_profile) + 64 < 1024);
 }
 
@@ -755,6 +827,9 @@ int main(void) {
         TEST(a_session_on_a_stream),
         TEST(stun_is_answered_within_its_budget),
         TEST(a_flood_of_handshakes_costs_no_state),
+        TEST(a_new_device_gets_through_a_flood),
+        TEST(zones_are_apart),
+        TEST(the_newest_of_two_wins),
         TEST(a_session_is_small),
         TEST(the_operator_sees_it),
     };
