@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,9 +62,27 @@ static int wait_for(pid_t pid) {
     return -1;
 }
 
+/* As from a shell: what it writes is for everybody to read, whatever we write is not; and broken pipes end its parts. */
+static int spawn(pid_t *ret, const char *path, const posix_spawn_file_actions_t *actions, char *const argv[]) {
+    static char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    posix_spawnattr_t attr;
+    sigset_t none, pipe;
+    sigemptyset(&none);
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setsigdefault(&attr, &pipe);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    mode_t old = umask(022);
+    int r = posix_spawn(ret, path, actions, &attr, argv, env);
+    umask(old);
+    posix_spawnattr_destroy(&attr);
+    return r;
+}
+
 /* Starts the command with `input` on its standard input and its words thrown away; a pipe holds so little text at once. */
 static int run(const char *path, char *const argv[], const char *input) {
-    static char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     posix_spawn_file_actions_t actions;
     int fds[2];
     pid_t pid;
@@ -76,7 +95,7 @@ static int run(const char *path, char *const argv[], const char *input) {
     posix_spawn_file_actions_adddup2(&actions, fds[0], 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    int r = fed ? posix_spawn(&pid, path, &actions, NULL, argv, env) : -1;
+    int r = fed ? spawn(&pid, path, &actions, argv) : -1;
     posix_spawn_file_actions_destroy(&actions);
     close(fds[0]);
     return r == 0 ? wait_for(pid) : -1;

@@ -441,11 +441,12 @@ def servers(text):
 
 def test_resolvconf_has_us_first_and_is_as_before_at_the_end(resolvconf):
     out = resolvconf(f"""
-before=$(cat /etc/resolv.conf)
+before=$(cat /etc/resolv.conf); umask 077
 coproc $HOST hook auto tun0 {RESOLVER} {ZONE}
-read -r mode <&${{COPROC[0]}}; echo "mode $mode"; cat /etc/resolv.conf; pid=$COPROC_PID; kill $pid; wait $pid
+read -r mode <&${{COPROC[0]}}; echo "mode $mode"; stat -L -c "may be read: %A" /etc/resolv.conf; cat /etc/resolv.conf; pid=$COPROC_PID; kill $pid; wait $pid
 [ "$before" = "$(cat /etc/resolv.conf)" ] && echo as before""")
     assert out.startswith("mode resolvconf\n") and out.endswith("as before\n"), out
+    assert "may be read: -rw-r--r--" in out, out
     assert servers(out) == [RESOLVER, "192.0.2.53"]
     assert ZONE in next(line for line in out.splitlines() if line.startswith("search")).split()
 
