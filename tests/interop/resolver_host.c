@@ -42,7 +42,7 @@ struct world {
     bool have_out;
 };
 
-static void die(const char *what) {
+static _Noreturn void die(const char *what) {
     fprintf(stderr, "resolver-host: %s\n", what);
     exit(1);
 }
