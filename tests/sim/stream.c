@@ -19,7 +19,7 @@ struct chunk {
 struct end {
     struct sim_host *host;
     uint64_t id;
-    bool open;
+    bool open, dead; /* dead: its machine or process is gone */
     struct chunk *first, *last;
     sp_instant last_due;
 };
@@ -156,8 +156,10 @@ void sim_stream_close(struct sim_host *h, uint64_t id, bool reset) {
 void sim_streams_forget(struct sim_host *h) {
     for (struct sim_stream *t = h->inet->streams; t != NULL; t = t->next)
         for (unsigned i = 0; i < 2; i++)
-            if (t->ends[i].host == h)
+            if (t->ends[i].host == h) {
                 t->ends[i].open = false;
+                t->ends[i].dead = true;
+            }
 }
 
 /* The first chunk on its way to this end arrives, or has to wait. */
@@ -208,14 +210,29 @@ static void gone(struct sim_stream *t, unsigned side) {
         tell(t, side, &(struct sp_in){.kind = SP_IN_STREAM_CLOSE, .err = SP_ERR_IO});
 }
 
+/* The connecting end's side of opening; a machine that sleeps learns of it when it wakes. */
+static bool put_off(struct sim_stream *t, enum what what) {
+    if (!t->ends[0].host->off || t->ends[0].dead || what == CONNECTED || what == ARRIVE0 || what == ARRIVE1 || what == GONE1)
+        return false;
+    later(t, SP_SEC, what);
+    return true;
+}
+
 static void happen(void *ctx, uint64_t what) {
     struct sim_stream *t = ctx;
+    if (put_off(t, (enum what)what))
+        return;
     switch ((enum what)what) {
     case CONNECTED:
         connected(t);
         break;
     case ACCEPTED:
-        t->ends[0].open = t->accepted = true;
+        t->accepted = true;
+        if (t->ends[0].dead) {
+            later(t, t->delay, GONE1);
+            break;
+        }
+        t->ends[0].open = true;
         tell(t, 0, &(struct sp_in){.kind = SP_IN_STREAM_OPEN, .credit = SIM_STREAMS_CAP});
         break;
     case ARRIVE0:
@@ -227,7 +244,8 @@ static void happen(void *ctx, uint64_t what) {
         gone(t, what == GONE1);
         break;
     case TIMED_OUT:
-        tell(t, 0, &(struct sp_in){.kind = SP_IN_STREAM_CLOSE, .err = SP_ERR_AGAIN});
+        if (!t->ends[0].dead)
+            tell(t, 0, &(struct sp_in){.kind = SP_IN_STREAM_CLOSE, .err = SP_ERR_AGAIN});
         stream_free(t);
         return;
     }
