@@ -5,6 +5,8 @@
 #define BAD_REQUEST       400
 #define UNKNOWN_ATTRIBUTE 420
 #define CHANGE_REQUEST    0x0003
+#define ATTR_HEAD         4
+#define PADDING_MIN       (ATTR_HEAD + 4)
 
 /* A listening address without an IP stands for every one that the host has: then only ports are known to differ. */
 static bool wildcard(const struct sp_addr *a) {
@@ -48,31 +50,20 @@ static bool choose_source(const struct sp_stun *req, const struct sp_addr *dst, 
            find(addrs, n, dst, false, dst->port, true, ret);
 }
 
-/* Never more bytes than twice the request's, with headers of IP and UDP counted (28 or 48) and, for IPv6, one address
- * more: what is least needed is left out, then padding. */
+/* Never more bytes than twice the request's, with headers of IP and UDP counted (28 or 48) and, for IPv6, four more.
+ * All that an answer carries fits into that, but for padding, which is cut. */
 static size_t write_within(struct sp_stun *m, size_t request, unsigned family, uint8_t *out, size_t cap) {
-    size_t bound = 2 * request + (family == 4 ? 16 : 52);
+    size_t bound = 2 * request + (family == 4 ? 16 : 52), padding = m->padding;
     if (cap > bound)
         cap = bound;
     size_t len = sp_stun_write(m, out, cap);
-    if (len == 0 && m->padding > 0) {
-        uint16_t padding = m->padding;
-        m->padding = 0;
-        len = sp_stun_write(m, out, cap);
-        if (len == 0 || cap - len < 8)
-            return len;
-        m->padding = (uint16_t)(padding < cap - len - 4 ? padding : (cap - len - 4) / 4 * 4);
-        return sp_stun_write(m, out, cap);
-    }
-    if (len == 0) {
-        m->response_origin.family = 0;
-        len = sp_stun_write(m, out, cap);
-    }
-    if (len == 0) {
-        m->other_address.family = 0;
-        len = sp_stun_write(m, out, cap);
-    }
-    return len;
+    if (len > 0 || padding == 0)
+        return len;
+    m->padding = 0;
+    len = sp_stun_write(m, out, cap);
+    size_t room = len > 0 && cap - len >= PADDING_MIN ? (cap - len - ATTR_HEAD) / 4 * 4 : 0;
+    m->padding = (uint16_t)(padding < room ? padding : room);
+    return m->padding > 0 ? sp_stun_write(m, out, cap) : len;
 }
 
 size_t sp_stun_serve(const uint8_t *data, size_t len, const struct sp_addr *src, const struct sp_addr *dst,

@@ -118,10 +118,10 @@ def test_ports_are_kept_counted_or_random(world):
 # ---- what happens to NATs ----
 
 def test_mappings_time_out(world):
-    _, device = behind(world, ports="random", timeout=1)
+    _, device = behind(world, ports="random", timeout=2)
     first = mapped(device, world.stun.addresses[:1], (3478, 3478))
     assert first[0] == first[1]
-    time.sleep(1.3)
+    time.sleep(2.3)
     assert mapped(device, world.stun.addresses[:1], (3478,))[0] != first[0]
 
 

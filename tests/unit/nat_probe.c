@@ -139,7 +139,7 @@ static void halves_interleave_and_age(void **state) {
 
 static void halves_that_are_refused(void **state) {
     static struct sp_split s;
-    static uint8_t out[SP_SPLIT_PACKET], bytes[SP_SPLIT_PACKET];
+    static uint8_t out[2 * SP_SPLIT_PACKET], bytes[SP_SPLIT_PACKET];
     size_t len = 0;
     struct sp_probe h = {.kind = SP_PROBE_SPLIT, .data = bytes, .len = sizeof s.slots[0].data[0] + 1};
     assert_int_equal(sp_split_join(&s, &h, 0, out, sizeof out, &len), SP_ERR_RANGE);

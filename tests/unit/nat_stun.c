@@ -1,5 +1,6 @@
 #include "tests/unit/cm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/nat/stun.h"
@@ -90,6 +91,9 @@ static void rfc8489_what_is_stun(void **state) {
         assert_true(sp_stun_is(copy, len) == (byte == 1));
     }
     memcpy(copy, msg, len);
+    sp_put_u16(copy + 2, (uint16_t)(len + 2 - SP_STUN_HEAD)); /* no multiple of four */
+    assert_false(sp_stun_is(copy, len + 2));
+    memcpy(copy, msg, len);
     copy[0] |= 0x40; /* WireGuard and DNS may have these bits, STUN never */
     assert_false(sp_stun_is(copy, len));
 }
@@ -172,6 +176,42 @@ static void rfc8489_malformed(void **state) {
         assert_int_not_equal(sp_stun_read(&m, msg, len), SP_OK);
         assert_int_equal(sp_stun_serve(msg, len, &CLIENT, &GRID[0], GRID, 4, answer, sizeof answer, &from, &to), 0);
     }
+}
+
+/* RFC 8489 14.2: XOR-MAPPED-ADDRESS is believed before MAPPED-ADDRESS; of two, the first (14). */
+static void rfc8489_which_mapped_address(void **state) {
+    static const char PLAIN1[] = "0001000800011267c6336401", XORED[] = "002000080001a147e112a643",
+                      XORED2[] = "002000080001a147e112a644";
+    const char *orders[][3] = {
+        {PLAIN1, XORED, ""}, {XORED, PLAIN1, ""}, {XORED, XORED2, ""}, {PLAIN1, XORED, XORED2}, {XORED, "", ""}};
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        char hex[200];
+        uint8_t msg[100];
+        struct sp_stun m;
+        size_t n = strlen(orders[i][0]) + strlen(orders[i][1]) + strlen(orders[i][2]);
+        snprintf(hex, sizeof hex, "010100%02x2112a442b7e7a701bc34d686fa87dfae%s%s%s", (unsigned)n / 2, orders[i][0],
+                 orders[i][1], orders[i][2]);
+        size_t len = sp_test_hex(hex, msg, sizeof msg);
+        assert_int_equal(sp_stun_read(&m, msg, len), SP_OK);
+        same(&m.mapped, &CLIENT);
+    }
+}
+
+/* A fingerprint that is right, but has something behind it. */
+static void rfc8489_fingerprint_is_last(void **state) {
+    uint8_t msg[64];
+    struct sp_stun m;
+    size_t len = sp_test_hex("000100102112a442000102030405060708090a0b8028000400000000"
+                             "0003000400000000",
+                             msg, sizeof msg);
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < 20; i++) {
+        crc ^= msg[i];
+        for (unsigned bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    sp_put_u32(msg + 24, ~crc ^ 0x5354554eu);
+    assert_int_equal(sp_stun_read(&m, msg, len), SP_ERR_FORM);
 }
 
 /* RFC 8489 14.5: attributes behind MESSAGE-INTEGRITY do not count. */
@@ -314,6 +354,25 @@ static void rfc5780_padding(void **state) {
     }
 }
 
+/* Padding is cut to what the answer's buffer holds. */
+static void rfc5780_padding_is_cut(void **state) {
+    uint8_t msg[1500], out[SP_STUN_MAX];
+    struct sp_addr from, to;
+    struct sp_stun req = PLAIN, m;
+    req.padding = 1200;
+    size_t len = sp_stun_write(&req, msg, sizeof msg), full = 0;
+    for (size_t cap = 0; cap <= sizeof out; cap++) {
+        size_t n = sp_stun_serve(msg, len, &CLIENT, &GRID[0], GRID, 4, out, cap, &from, &to);
+        assert_true(n <= cap);
+        if (n == 0)
+            continue;
+        assert_int_equal(sp_stun_read(&m, out, n), SP_OK);
+        full = full == 0 ? n : full;
+        assert_int_equal(m.padding, cap - full < 8 ? 0 : (cap - full - 4) / 4 * 4);
+    }
+    assert_int_equal(full, 56);
+}
+
 /* A stranger gets no more than twice of what it paid for, whatever it asks: RFC 5780 9 leaves the bound to us. */
 static void answers_are_small(void **state) {
     struct sp_addr six = {.family = 6, .port = 1, .ip = {0x20, 1}};
@@ -351,6 +410,9 @@ int main(void) {
         cmocka_unit_test(rfc5780_one_address),
         cmocka_unit_test(rfc5780_response_port),
         cmocka_unit_test(rfc5780_padding),
+        cmocka_unit_test(rfc5780_padding_is_cut),
+        cmocka_unit_test(rfc8489_which_mapped_address),
+        cmocka_unit_test(rfc8489_fingerprint_is_last),
         cmocka_unit_test(answers_are_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
