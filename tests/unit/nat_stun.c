@@ -364,6 +364,7 @@ static void rfc5780_padding_is_cut(void **state) {
     for (size_t cap = 0; cap <= sizeof out; cap++) {
         size_t n = sp_stun_serve(msg, len, &CLIENT, &GRID[0], GRID, 4, out, cap, &from, &to);
         assert_true(n <= cap);
+        assert_true(n > 0 || cap < 56);
         if (n == 0)
             continue;
         assert_int_equal(sp_stun_read(&m, out, n), SP_OK);
