@@ -115,9 +115,13 @@ static bool wants_relay(const struct sp_ctlsession *ses) {
 }
 
 static void open_channel(struct sp_server *s, struct sp_ctlsession *a, struct sp_ctlsession *b, struct sp_pair *p) {
+    struct sp_relay *relay = s->overlay->relay;
     struct sp_pair_end *ea = end_of(p, a), *eb = end_of(p, b);
-    if (!wants_relay(a) || !wants_relay(b) || !relayed(s, a) || !relayed(s, b) ||
-        sp_relay_open(s->overlay->relay, a->number, b->number, s->now, &ea->channel, &eb->channel) != SP_OK)
+    bool wanted = wants_relay(a) && wants_relay(b);
+    if (!wanted && ea->channel != 0 && a->relayed)
+        sp_relay_close(relay, a->number, ea->channel); /* an owner has changed their mind */
+    if (!wanted || !relayed(s, a) || !relayed(s, b) ||
+        sp_relay_open(relay, a->number, b->number, s->now, &ea->channel, &eb->channel) != SP_OK)
         ea->channel = eb->channel = 0;
 }
 

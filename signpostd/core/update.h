@@ -119,9 +119,9 @@ struct sp_budgets {
     uint32_t sign_per_batch;          /* new signatures per 256 datagrams while others compete for the CPU: 2; see signing.h */
     uint32_t stun_per_s;              /* STUN answers: 20,000 */
     uint32_t stun_prefix_per_s;       /* of these, per source /24 or /56: 500 */
-    uint32_t initiations_per_s;       /* WireGuard handshakes answered without a cookie, a zone's: 500 */
+    uint32_t initiations_per_s;       /* WireGuard handshakes answered without a cookie, a zone's: 200 */
     uint32_t initiations_max_per_s;   /* handshakes looked at, a zone's and all: 3,000 (one costs some 200 us) */
-    uint32_t searches_per_s;          /* hashes to find a handshake's zone, and answers with a cookie: 30,000 */
+    uint32_t searches_per_s;          /* hashes to find a handshake's zone, and answers with a cookie: 20,000 */
     uint32_t rosters_per_s;           /* lists of a zone's devices made for paging: 20 */
     uint32_t session_requests_per_s;  /* packets inside one control session: 100 */
     uint32_t connects_per_s;          /* of these, connects: 50 */

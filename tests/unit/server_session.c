@@ -461,10 +461,20 @@ static void no_relay_no_channel(void **state) {
     uint8_t first[SP_WG_INITIATION] = {1};
     struct sp_session_msg m;
     struct sp_plan plan;
-    both_up(SP_MAPPING_ENDPOINT, SP_PROFILE_NO_RELAY);
-    assert_true(connect_ab(first, &m, &plan));
-    assert_int_equal(plan.channel, 0);
-    assert_int_equal(sp_relay_counts(r.s->overlay->relay)->channels, 0);
+    struct sp_profile no, yes;
+    struct fake *both[] = {&a, &b};
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(connect_ab(first, &m, &plan));
+        assert_true(plan.channel != 0);
+        fake_profile(both[i], SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, SP_PROFILE_NO_RELAY, &no);
+        fake_profile(both[i], SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &yes);
+        assert_true(fake_tell(both[i], &no));
+        assert_true(connect_ab(first, &m, &plan));
+        assert_int_equal(plan.channel, 0);
+        assert_int_equal(sp_relay_counts(r.s->overlay->relay)->channels, 0);
+        assert_true(fake_tell(both[i], &yes));
+    }
 }
 
 /* Sent again, doubled, then given up; until then the peer counts as away. */
