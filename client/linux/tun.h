@@ -7,7 +7,7 @@
 #include "proto/linux/loop.h"
 
 #define SPL_TUN_BATCH  64                   /* packets delivered at once */
-#define SPL_TUN_BUFFER ((size_t)512 << 10)  /* bytes delivered at once */
+#define SPL_TUN_BUFFER ((size_t)256 << 10)  /* bytes delivered at once: what the cache holds */
 #define SPL_TUN_NAME   "signpost0"
 #define SPL_TUN_MTU    1280
 

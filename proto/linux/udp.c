@@ -318,9 +318,10 @@ static void set_options(struct sock *s) {
 
 static struct spl_udp_rx *rx_for(struct spl_udp *u, unsigned flags) {
     bool joined = (flags & SPL_UDP_JOINED) != 0;
+    unsigned count = (flags & SPL_UDP_WHOLE) != 0 ? SPL_UDP_TUNNEL_BATCH : SPL_UDP_JOINED_BATCH;
     struct spl_udp_rx **rx = joined ? &u->joined : &u->single;
     if (*rx == NULL)
-        *rx = joined ? spl_udp_rx_new(SPL_UDP_JOINED_BATCH, JOINED_SIZE) : spl_udp_rx_new(SPL_UDP_BATCH, SPL_UDP_SIZE);
+        *rx = joined ? spl_udp_rx_new(count, JOINED_SIZE) : spl_udp_rx_new(SPL_UDP_BATCH, SPL_UDP_SIZE);
     return *rx;
 }
 

@@ -12,6 +12,7 @@
 #define SPL_UDP_BATCH   128  /* datagrams a system call */
 #define SPL_UDP_SIZE    4096 /* a longer datagram is dropped and counted */
 #define SPL_UDP_JOINED_BATCH 32 /* joined datagrams a system call, of at most 64 KiB each */
+#define SPL_UDP_TUNNEL_BATCH 8  /* of them, with SPL_UDP_WHOLE too: what the cache holds */
 
 enum spl_udp_flag {
     SPL_UDP_JOINED = 1, /* datagrams of a flow may come joined (GRO): sp_in.segment. For tunnels: fewer, longer buffers */
