@@ -1,7 +1,7 @@
 """Setting up a path, in a lab of tests/lab: how long from a name to the first byte, what the relay carries, what peers cost.
 
-Two devices behind NATs of their own (endpoint-independent mapping, filtering by address and port); the one that asks is started
-afresh for every sample, so no session, key or path is remembered."""
+Two devices behind NATs of their own (endpoint-independent mapping, filtering by address and port); both agents are started afresh
+for every sample, so no session, key or path is remembered."""
 import json
 import pathlib
 import statistics
@@ -40,7 +40,6 @@ def homes(lab, delay_ms):
     nat = dict(EIM, delay=delay_ms) if delay_ms else EIM
     signpost = Signpost(lab, addresses=2)
     alice, bob = [Agent(signpost, lab.gateway(f"{name}-nat", nat=nat).device(name), up=False) for name in ("alice", "bob")]
-    bob.up().settled()
     bob.serve()
     return signpost, alice, bob
 
@@ -51,6 +50,7 @@ def times(delay_ms, pairs):
         _, alice, bob = homes(lab, delay_ms)
         relay, direct, tcp = [], [], []
         for i in range(2 * pairs):
+            bob.up().settled()
             alice.up(*(["--no-direct"] if i % 2 else [])).settled()
             first = alice.echo("tcp" if i % 2 else "udp", bob)
             if i % 2:
@@ -63,7 +63,7 @@ def times(delay_ms, pairs):
                 chat.wait()
                 if p.get("state") == "direct":
                     direct.append(seconds)
-            alice.stop()
+            alice.stop(), bob.stop()
         where = f"signpost {2 * delay_ms} ms away" if delay_ms else "no delay"
         rows += spread(f"name asked to first byte, UDP, {where}", relay)
         rows += spread(f"name asked to first byte, TCP, {where}", tcp)
@@ -81,6 +81,7 @@ def iperf(client, address, seconds, *args):
 def throughput(rounds, seconds):
     with Lab() as lab:
         signpost, alice, bob = homes(lab, 0)
+        bob.up().settled()
         bob.device.popen("iperf3", "-s")
         server = lab.device("carol")
         server.popen("iperf3", "-s")
