@@ -7,6 +7,9 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+/* Shorter texts libsodium seals faster, as it has less to set up. */
+#define SHORT 512
+
 /* One direction. To turn a context around, or to give it a key, costs about as much as half a packet: so each direction has one,
  * and the key is given when it changes. */
 struct half {
@@ -20,10 +23,20 @@ struct engine {
     struct half seal, open;
 };
 
+/* In constant time, as sp_equal_ct, but word by word: it is asked for every packet. */
+static bool same_key(const uint8_t a[SP_AEAD_KEY], const uint8_t b[SP_AEAD_KEY]) {
+    uint64_t x[SP_AEAD_KEY / 8], y[SP_AEAD_KEY / 8], differ = 0;
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    for (unsigned i = 0; i < SP_AEAD_KEY / 8; i++)
+        differ |= x[i] ^ y[i];
+    return differ == 0;
+}
+
 /* A new message: its nonce, for opening its tag. */
 static bool begin(struct half *h, const uint8_t key[SP_AEAD_KEY], uint64_t counter, const OSSL_PARAM *params, int sealing) {
     uint8_t nonce[12] = {0};
-    bool same = h->keyed && CRYPTO_memcmp(h->key, key, SP_AEAD_KEY) == 0;
+    bool same = h->keyed && same_key(h->key, key);
     for (unsigned i = 0; i < 8; i++)
         nonce[4 + i] = (uint8_t)(counter >> 8 * i);
     if (!same)
@@ -35,12 +48,16 @@ static bool begin(struct half *h, const uint8_t key[SP_AEAD_KEY], uint64_t count
 /* The text, then its tag: made, or compared with the one that `begin` was given. */
 static bool run(struct half *h, uint8_t *out, const uint8_t *in, size_t len) {
     int rest;
-    return (len == 0 || EVP_Cipher(h->ctx, out, in, (unsigned)len) == (int)len) && EVP_CipherFinal_ex(h->ctx, out + len, &rest) == 1;
+    return EVP_Cipher(h->ctx, out, in, (unsigned)len) == (int)len && EVP_CipherFinal_ex(h->ctx, out + len, &rest) == 1;
 }
 
 static void seal(void *ctx, uint8_t *out, const uint8_t key[SP_AEAD_KEY], uint64_t counter, const uint8_t *in,
                  size_t len) {
     struct engine *e = ctx;
+    if (len < SHORT) {
+        sp_aead_seal_ad(out, key, counter, in, len, NULL, 0);
+        return;
+    }
     OSSL_PARAM tag[] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, out + len, SP_AEAD_TAG),
                         OSSL_PARAM_construct_end()};
     bool good = begin(&e->seal, key, counter, NULL, 1) && run(&e->seal, out, in, len) &&
@@ -52,8 +69,8 @@ static bool open(void *ctx, uint8_t *out, const uint8_t key[SP_AEAD_KEY], uint64
                  size_t len) {
     struct engine *e = ctx;
     uint8_t want[SP_AEAD_TAG];
-    if (len < SP_AEAD_TAG)
-        return false;
+    if (len < SHORT + SP_AEAD_TAG)
+        return sp_aead_open_ad(out, key, counter, in, len, NULL, 0);
     len -= SP_AEAD_TAG;
     memcpy(want, in + len, SP_AEAD_TAG);
     OSSL_PARAM tag[] = {OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, want, SP_AEAD_TAG),

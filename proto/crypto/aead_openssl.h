@@ -1,4 +1,4 @@
-/* OpenSSL's ChaCha20-Poly1305: about twice libsodium's speed. Hosted only; the cores get it as a `struct sp_aead`. */
+/* OpenSSL's ChaCha20-Poly1305 for what is long: faster than libsodium's. Hosted only; the cores get it as a `struct sp_aead`. */
 #ifndef SP_CRYPTO_AEAD_OPENSSL_H
 #define SP_CRYPTO_AEAD_OPENSSL_H
 

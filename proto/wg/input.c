@@ -22,7 +22,11 @@ static void count_data_drop(struct sp_wg *wg, sp_err err) {
 
 static void input_data(struct sp_wg *wg, const struct arrival *a, uint8_t *out, struct sp_wg_got *ret) {
     struct wg_data m;
-    struct wg_entry *e = wg_data_read(&m, a->data, a->len) == SP_OK ? wg_index_find(wg, m.receiver) : NULL;
+    if (wg_data_read(&m, a->data, a->len) != SP_OK) {
+        wg->counts.dropped_shape++;
+        return;
+    }
+    struct wg_entry *e = wg_index_find(wg, m.receiver);
     if (e == NULL || e->kind != WG_ENTRY_KEYPAIR) {
         wg->counts.dropped_index++;
         return;
@@ -248,11 +252,7 @@ void sp_wg_input(struct sp_wg *wg, sp_instant now, sp_wall wall, const uint8_t *
     ret->fresh = false;
     ret->data = NULL;
     ret->len = ret->reply_len = 0;
-    if (!sp_wg_shaped(data, len)) {
-        wg->counts.dropped_shape++;
-        return;
-    }
-    switch ((enum sp_wg_type)data[0]) {
+    switch ((enum sp_wg_type)(len > 0 ? data[0] : 0)) {
     case SP_WG_TYPE_INITIATION:
         input_initiation(wg, &a, ret);
         return;
@@ -266,6 +266,7 @@ void sp_wg_input(struct sp_wg *wg, sp_instant now, sp_wall wall, const uint8_t *
         input_data(wg, &a, out, ret);
         return;
     }
+    wg->counts.dropped_shape++;
 }
 
 /* ---- whose a message is ---- */

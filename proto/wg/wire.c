@@ -63,6 +63,6 @@ bool sp_wg_shaped(const uint8_t *data, size_t len) {
     struct wg_response response;
     struct wg_cookie cookie;
     struct wg_data message;
-    return wg_initiation_read(&initiation, data, len) == SP_OK || wg_response_read(&response, data, len) == SP_OK ||
-           wg_cookie_read(&cookie, data, len) == SP_OK || wg_data_read(&message, data, len) == SP_OK;
+    return wg_data_read(&message, data, len) == SP_OK || wg_initiation_read(&initiation, data, len) == SP_OK ||
+           wg_response_read(&response, data, len) == SP_OK || wg_cookie_read(&cookie, data, len) == SP_OK;
 }

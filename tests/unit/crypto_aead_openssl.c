@@ -14,7 +14,7 @@ static void agrees_with_libsodium(void **state) {
     uint8_t key[32], buf[1500], other[1500];
     sp_aead_sodium(&sodium);
     assert_int_equal(sp_aead_openssl_new(&ours), SP_OK);
-    for (size_t len = 0; len <= 1424; len = len < 200 ? len + 1 : len + 17) {
+    for (size_t len = 0; len <= 1424; len = len < 200 || (len > 480 && len < 560) ? len + 1 : len + 17) {
         uint64_t counter = len * UINT64_C(0x0123456789ab);
         memset(key, (int)(len / 3), sizeof key);
         for (size_t i = 0; i < len; i++)

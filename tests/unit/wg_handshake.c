@@ -259,6 +259,17 @@ static void shapes(void **state) {
     m[3] = 0;
     m[0] = 5;
     assert_false(sp_wg_shaped(m, 148));
+    /* The device drops and counts them all. */
+    struct sp_wg_got got;
+    uint8_t out[200];
+    sp_test_pair_new(&w, NULL, NULL);
+    for (m[0] = 0; m[0] < 6; m[0]++)
+        for (size_t len = 0; len < 32; len++) {
+            sp_wg_input(w.end[0].wg, w.now, w.wall, w.end[1].from, 18, m, len, out, &got);
+            assert_int_equal(got.kind, SP_WG_DROPPED);
+        }
+    assert_int_equal(sp_wg_counts(w.end[0].wg)->dropped_shape, 6 * 32);
+    sp_test_pair_done(&w);
 }
 
 /* Two devices behind one port: fixed bits tell whose a message is. */
