@@ -116,7 +116,7 @@ struct sp_wg_peer {
     sp_duration persistent, jitter;
     sp_instant handshake_at, initiation_at, traversal_at; /* last sent initiation or response; initiation; message either way */
 
-    bool want_initiation, want_keepalive, ready;
+    bool want_initiation, want_keepalive, ready, passive;
     struct sp_wg_peer *ready_next, *ready_prev;
     struct sp_wg_peer_stats stats; /* without the keypairs that are in slots */
 };

@@ -83,6 +83,10 @@ const uint8_t *sp_wg_peer_pub(const struct sp_wg_peer *p) {
     return p->pub;
 }
 
+void sp_wg_peer_passive(struct sp_wg_peer *p, bool passive) {
+    p->passive = passive;
+}
+
 void sp_wg_peer_keepalive(struct sp_wg *wg, struct sp_wg_peer *p, unsigned seconds, sp_instant now) {
     p->persistent = seconds * SP_SEC;
     if (seconds == 0)

@@ -61,6 +61,8 @@ void wg_forget_sent(struct sp_wg_peer *p) {
 
 /* At once, or as soon as five seconds have passed since the last handshake message (P 6.2); attempts go on for 90 s from now. */
 void wg_ask(struct sp_wg_peer *p, sp_instant now) {
+    if (p->passive)
+        return;
     p->retry_until = sp_instant_add(now, REKEY_ATTEMPT_TIME);
     if (p->want_initiation)
         return;

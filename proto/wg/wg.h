@@ -57,6 +57,9 @@ void *sp_wg_peer_user(const struct sp_wg_peer *p);
 const uint8_t *sp_wg_peer_pub(const struct sp_wg_peer *p);
 /* Seconds between persistent keepalives; 0 (the start): none. */
 void sp_wg_peer_keepalive(struct sp_wg *wg, struct sp_wg_peer *p, unsigned seconds, sp_instant now);
+/* Answers handshakes and begins none of its own: for a server whose clients come by themselves, so that many who are silent cost
+ * nothing. */
+void sp_wg_peer_passive(struct sp_wg_peer *p, bool passive);
 /* There is a keypair to send with. */
 bool sp_wg_peer_up(const struct sp_wg_peer *p, sp_instant now);
 /* Asks for a handshake at once (a new path, a wake-up), if the last initiation is older than 5 s or `force`. */

@@ -116,6 +116,7 @@ static struct sp_ctlsession *session_new(struct sp_server *s, struct sp_realm *r
         sp_mem_free(&s->mem, ses, session_size(ses));
         return NULL;
     }
+    sp_wg_peer_passive(ses->peer, true);
     ses->sequence = 0u - r->jumps;
     sp_ring_append(&o->age, &ses->age);
     sp_ring_append(&r->sessions, &ses->kin);

@@ -290,6 +290,19 @@ static void silence_ends_it(void **state) {
     assert_true(sp_server_deadline(r.s) > r.now);
 }
 
+/* Agents come by themselves: a signpost that lost its network does not call all of them. */
+static void the_silent_are_not_called(void **state) {
+    struct sp_profile p;
+    assert_true(fake_handshake(&a));
+    fake_profile(&a, SP_MAPPING_ENDPOINT, SP_FILTERING_PORT, 0, &p);
+    assert_true(fake_tell(&a, &p));
+    rig_forget(&r);
+    rig_wait(&r, SP_SESSION_AWAY + SP_SEC);
+    for (size_t i = 0; i < r.count; i++)
+        assert_true(r.outs[i].kind != SP_OUT_DATAGRAM || r.outs[i].data[0] == SP_WG_TYPE_DATA);
+    assert_int_equal(sp_wg_counts(r.s->overlay->realms[0]->wg)->initiations, 0);
+}
+
 static void a_full_table_refuses(void **state) {
     static struct fake c;
     r.s->overlay->sessions.limit = 1;
@@ -822,6 +835,7 @@ int main(void) {
         TEST(dns_stays_dns),
         TEST(a_session_roams),
         TEST(silence_ends_it),
+        TEST(the_silent_are_not_called),
         TEST(a_full_table_refuses),
         TEST(a_pair_is_brought_together),
         TEST(frames_follow_the_session_only),
