@@ -28,7 +28,7 @@ struct spl_agent {
     struct sp_agent *core;
     struct spl_record *record; /* NULL: none */
     uint32_t saved; /* generation of the memory on disk */
-    bool save_failed, talks;
+    bool save_failed, talks, bare;
     enum sp_agent_state said;
 };
 
@@ -134,20 +134,29 @@ static struct sp_agent *secret_new(void) {
     return p;
 }
 
+/* Of a port that was asked for: another program has it, or we may not. Else a host without one of the families is fine. */
+static bool is_refused(sp_err e) {
+    return e == SP_ERR_EXIST || e == SP_ERR_DENIED;
+}
+
 static sp_err open_sockets(struct spl_agent *h, bool overlay, uint16_t port, struct spl_error *err) {
     unsigned flags = overlay ? SPL_UDP_JOINED | SPL_UDP_WHOLE : 0;
     struct sp_addr any4 = {.family = 4, .port = port}, any6 = {.family = 6, .port = port}, bound;
+    struct spl_error why;
     sp_err e4 = spl_udp_open(h->loop, &any4, flags, &bound, err);
-    if (e4 != SP_OK && port != 0)
+    if (port != 0 && is_refused(e4))
         return e4;
-    any6.port = e4 == SP_OK && overlay ? bound.port : port; /* one number for both, if it is free */
-    sp_err e6 = spl_udp_open(h->loop, &any6, flags, NULL, e4 == SP_OK ? NULL : err);
-    if (e6 == SP_ERR_EXIST && port == 0) {
+    if (e4 == SP_OK && overlay)
+        any6.port = bound.port; /* one number for both, if it is free */
+    sp_err e6 = spl_udp_open(h->loop, &any6, flags, NULL, &why);
+    if (port != 0 && is_refused(e6))
+        return spl_error_set(err, e6, "%s", why.text);
+    if (e6 == SP_ERR_EXIST) {
         any6.port = 0;
-        e6 = spl_udp_open(h->loop, &any6, flags, NULL, NULL);
+        e6 = spl_udp_open(h->loop, &any6, flags, NULL, &why);
     }
     if (e4 != SP_OK && e6 != SP_OK)
-        return e6; /* a host without one of the families is fine */
+        return e4;
     return overlay ? spl_tcp_open(h->loop, STREAMS, err) : SP_OK;
 }
 
@@ -221,9 +230,20 @@ sp_err spl_agent_up(struct spl_agent *h) {
     return sp_agent_up(h->core, now);
 }
 
+/* Tried once each time that it is found bare, so that two programs do not work against each other for ever. */
+static void mend_device(struct spl_agent *h) {
+    struct spl_error err;
+    bool bare = h->watch != NULL && h->overlay.tun != NULL && spl_netwatch_bare(h->watch);
+    if (bare && !h->bare && spl_tun_configure(h->overlay.tun, &err) != SP_OK)
+        spl_say("warning: %s has lost its address: %s", spl_tun_name(h->overlay.tun), err.text);
+    h->bare = bare;
+}
+
 static void on_network(void *ctx, const struct sp_addr *addrs, size_t n) {
+    struct spl_agent *h = ctx;
     struct sp_in in = {.kind = SP_IN_LINK, .data = (const uint8_t *)addrs, .len = n * sizeof *addrs};
-    (void)spl_loop_deliver(((struct spl_agent *)ctx)->loop, &in, 1);
+    (void)spl_loop_deliver(h->loop, &in, 1);
+    mend_device(h);
 }
 
 sp_err spl_agent_serve(struct spl_agent *h, struct spl_error *err) {

@@ -31,10 +31,10 @@ struct spl_netwatch {
     void *ctx;
     bool dirty;
     struct sp_addr list[ADDRS_MAX];
-    size_t count;
+    size_t count, own; /* own: addresses of the ignored interface */
 };
 
-static bool interface_up(struct spl_netwatch *w, int index) {
+static bool interface_up(const struct spl_netwatch *w, int index) {
     struct rtnl_link *link = rtnl_link_get(w->links, index);
     if (link == NULL)
         return false;
@@ -50,6 +50,7 @@ static void visit(struct nl_object *object, void *ctx) {
     int family = rtnl_addr_get_family(addr);
     if (local == NULL || (family != AF_INET && family != AF_INET6) || w->count == ADDRS_MAX)
         return;
+    w->own += rtnl_addr_get_ifindex(addr) == w->ignore;
     unsigned unusable = family == AF_INET ? UNUSABLE_V4 : UNUSABLE_V6;
     if (rtnl_addr_get_ifindex(addr) == w->ignore || (rtnl_addr_get_flags(addr) & unusable) != 0 ||
         !interface_up(w, rtnl_addr_get_ifindex(addr)))
@@ -64,7 +65,7 @@ static void visit(struct nl_object *object, void *ctx) {
 
 static void report(struct spl_netwatch *w) {
     w->dirty = false;
-    w->count = 0;
+    w->count = w->own = 0;
     nl_cache_foreach(w->addrs, visit, w);
     w->changed(w->ctx, w->list, w->count);
 }
@@ -181,6 +182,10 @@ sp_err spl_netwatch_new(struct spl_netwatch **ret, struct event_base *base, int 
     *ret = w;
     report(w);
     return SP_OK;
+}
+
+bool spl_netwatch_bare(const struct spl_netwatch *w) {
+    return w->ignore != 0 && w->own == 0 && interface_up(w, w->ignore);
 }
 
 void spl_netwatch_free(struct spl_netwatch *w) {

@@ -15,6 +15,8 @@ typedef void spl_netwatch_changed(void *ctx, const struct sp_addr *addrs, size_t
 /* ignore: the index of an interface whose addresses do not count (our own tunnel device), or 0. */
 SP_CHECK sp_err spl_netwatch_new(struct spl_netwatch **ret, struct event_base *base, int ignore, spl_netwatch_changed *changed,
                                  void *ctx, struct spl_error *err);
+/* Whether the ignored interface is up and has no address: another program has set it down and up again. */
+bool spl_netwatch_bare(const struct spl_netwatch *w);
 void spl_netwatch_free(struct spl_netwatch *w);
 
 #endif

@@ -31,6 +31,8 @@
 struct spl_tun {
     int fd, index;
     char name[IF_NAMESIZE];
+    uint8_t addr[16];
+    uint16_t mtu;
     bool udp, busy;
     struct spl_loop *loop;
     struct event *ev, *idle;
@@ -41,14 +43,24 @@ struct spl_tun {
 
 /* ---- reading ---- */
 
+/* Somebody has deleted the device: whoever started us starts us anew. */
+static void lost(struct spl_tun *t) {
+    event_del(t->ev);
+    spl_say("the network device %s is gone: %s", t->name, strerror(errno));
+    spl_loop_end(t->loop, 1);
+}
+
 /* One packet into the buffer from `at` on, which is moved behind it. False: nothing more to read now. */
 static bool read_one(struct spl_tun *t, size_t *at, size_t *n) {
     struct virtio_net_hdr head;
     uint8_t *to = t->buffer + *at;
     struct iovec iov[2] = {{&head, sizeof head}, {to, PACKET_MAX}};
     ssize_t got = readv(t->fd, iov, 2);
-    if (got < 0)
+    if (got < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            lost(t);
         return errno == EINTR;
+    }
     t->counts.read++;
     size_t len = (size_t)got > sizeof head ? (size_t)got - sizeof head : 0;
     struct sp_in *in = &t->in[*n];
@@ -149,6 +161,10 @@ static void set_offload(struct spl_tun *t) {
         }
 }
 
+sp_err spl_tun_configure(struct spl_tun *t, struct spl_error *err) {
+    return spl_netconf_up(t->name, t->index, t->addr, t->mtu, err);
+}
+
 static sp_err make(struct spl_tun *t, const struct spl_tun_config *c, struct spl_error *err) {
     t->buffer = mmap(NULL, SPL_TUN_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (t->buffer == MAP_FAILED) {
@@ -160,7 +176,9 @@ static sp_err make(struct spl_tun *t, const struct spl_tun_config *c, struct spl
     SP_TRY(open_device(t, err));
     SP_TRY(claim_name(t, c->name != NULL ? c->name : SPL_TUN_NAME, err));
     set_offload(t);
-    return spl_netconf_up(t->name, t->index, c->addr, c->mtu != 0 ? c->mtu : SPL_TUN_MTU, err);
+    memcpy(t->addr, c->addr, sizeof t->addr);
+    t->mtu = c->mtu != 0 ? c->mtu : SPL_TUN_MTU;
+    return spl_tun_configure(t, err);
 }
 
 sp_err spl_tun_open(struct spl_tun **ret, const struct spl_tun_config *config, struct spl_error *err) {

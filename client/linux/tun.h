@@ -23,7 +23,9 @@ struct spl_tun_config {
  * is here already), ERR_RANGE (not a name of a device), ERR_UNSUP, ERR_IO. */
 SP_CHECK sp_err spl_tun_open(struct spl_tun **ret, const struct spl_tun_config *config, struct spl_error *err);
 void spl_tun_close(struct spl_tun *t); /* before its loop is freed; may be NULL */
-/* Starts to deliver SP_IN_PACKET. */
+/* Sets address, MTU and route again: they go when somebody sets the device down. */
+SP_CHECK sp_err spl_tun_configure(struct spl_tun *t, struct spl_error *err);
+/* Starts to deliver SP_IN_PACKET. If the device is deleted the loop ends with status 1. */
 SP_CHECK sp_err spl_tun_start(struct spl_tun *t, struct spl_loop *loop, struct spl_error *err);
 /* An SP_OUT_PACKET. */
 void spl_tun_write(struct spl_tun *t, const struct sp_out *out);

@@ -298,6 +298,18 @@ def test_the_overlay_device_comes_and_goes_with_the_agent(net):
     assert d.stop() == 0
 
 
+def test_somebody_meddles_with_the_device(net):
+    d = net.device("meddle").joined().up()
+    before = device_of(d)[1:]
+    ip("link", "set", "signpost0", "down", space=d.space)
+    assert device_of(d)[1] == []
+    ip("link", "set", "signpost0", "up", space=d.space)
+    await_true(lambda: device_of(d)[1:] == before, "the address and the route to come back")
+    ip("link", "del", "signpost0", space=d.space)
+    assert d.daemon.wait(10) == 1
+    assert "signpost0 is gone" in d.log_text()
+
+
 def test_the_overlay_where_ipv6_is_off(net):
     d = net.device("off").joined()
     subprocess.run(["ip", "netns", "exec", d.space, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"], check=True)
@@ -316,6 +328,13 @@ def test_overlays_that_cannot_be(net):
     p = subprocess.run(["ip", "netns", "exec", d.space, "setpriv", "--bounding-set", "-net_admin", str(AGENT), "--state", str(d.state), "up"],
                        capture_output=True, text=True, timeout=20)
     assert p.returncode == 1 and "CAP_NET_ADMIN" in p.stderr and "--register-only" in p.stderr
+    for family, address in ("AF_INET", "0.0.0.0"), ("AF_INET6", "::"):
+        hold = f"""import socket; s = socket.socket(socket.{family}, socket.SOCK_DGRAM); s.bind(("{address}", 5000)); print(flush=True); input()"""
+        holder = subprocess.Popen(["ip", "netns", "exec", d.space, "python3", "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        holder.stdout.readline()
+        p = d.agent("up", "--port", "5000")
+        holder.communicate(b"\n")
+        assert p.returncode == 1 and "5000" in p.stderr and "in use" in p.stderr, p.stderr
     other = net.work / "second"
     assert d.join(net.invite("second." + ZONE), other).returncode == 0
     d.up()
