@@ -3,6 +3,8 @@
 #include "client/core/mesh.h"
 #include "client/core/tactics.h"
 
+#define AGAIN_FIRST (10 * SP_SEC) /* then 20 s, then every 40 s */
+
 const char *sp_peer_trouble_text(unsigned trouble) {
     switch ((enum sp_peer_trouble)trouble) {
     case SP_PEER_FINE:
@@ -494,11 +496,11 @@ static void expire_relayed(struct sp_mesh *mesh, struct sp_peer *p) {
         ask(mesh, p, NULL, 0); /* the peer may have started anew, and know nothing of us */
         return;
     }
-    sp_instant again = p->since + (p->asks == 0 ? 30 * SP_SEC : 60 * SP_SEC);
-    if (!mesh->config.no_direct && mesh->now >= again && mesh->now >= p->ask_at) {
-        p->since = mesh->now;
-        ask(mesh, p, NULL, 0);
-    }
+    if (mesh->config.no_direct || mesh->now < p->again_at || mesh->now < p->ask_at)
+        return;
+    p->again_at = mesh->now + (AGAIN_FIRST << (p->agains < 2 ? p->agains : 2));
+    p->agains++;
+    ask(mesh, p, NULL, 0);
 }
 
 void sp_peer_expire(struct sp_mesh *mesh, struct sp_peer *p) {

@@ -43,6 +43,8 @@ struct sp_peer {
     bool spray;       /* no relay: handshakes go to the candidates themselves */
     sp_instant ask_at;        /* not asked again before */
     unsigned asks;            /* in a row, without a session or a direct path */
+    sp_instant again_at;      /* on the relay: when to try for a direct way again */
+    unsigned agains;
     sp_instant shake_at;      /* when to repeat the handshake; SP_NEVER */
     unsigned shakes;
     sp_instant want_at;       /* when it was wanted first, while there is no session; SP_NEVER */

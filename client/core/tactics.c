@@ -198,6 +198,8 @@ bool sp_tactics_choose(struct sp_mesh *mesh, struct sp_peer *p) {
             path->next_at = sp_instant_min(path->next_at, mesh->now + SP_PATH_USED_EVERY);
         if (best != SP_PATH_RELAY)
             p->asks = 0;
+        p->agains = 0;
+        p->again_at = mesh->now + 10 * SP_SEC;
         sp_peer_wake(mesh, p, mesh->now);
     }
     return true;

@@ -102,7 +102,7 @@ void sp_uplink_stop(struct sp_mesh *mesh) {
 void sp_uplink_handshake(struct sp_mesh *mesh, const uint8_t *msg, size_t len) {
     struct sp_uplink *up = &mesh->uplink;
     struct sp_hop hop;
-    if (up->stream_open && (up->tcp || up->state == SP_UPLINK_CONNECTING)) {
+    if (up->stream_open && (up->state == SP_UPLINK_CONNECTING || (up->tcp && !up->udp_too))) {
         hop = (struct sp_hop){.stream = true};
         sp_hop_send(mesh, &hop, msg, len);
     }
