@@ -97,7 +97,7 @@ def nss(folder):
     n = Nss(folder)
     n.start()
     yield n
-    stop(n.agent)
+    assert stop(n.agent) == 0
 
 
 def test_nss_names_of_the_zone(nss):
@@ -510,7 +510,9 @@ class Forwarder:
 
 @pytest.fixture
 def forwarder(space):
-    return Forwarder(space)
+    f = Forwarder(space)
+    yield f
+    assert stop(f.process) == 0
 
 
 OWN = "fd42:5da4:ba70:929e::53"  # of resolver-host's zone
