@@ -21,6 +21,7 @@
 #define COOKIE_LIFE    (120 * SP_SEC) /* P 5.3: of a cookie, and of the secret behind cookies */
 #define INITIATION_GAP (20 * SP_MS)   /* P 5.1: initiations of a peer that come faster are not answered */
 #define FORGED_MAX     8              /* wrong responses to one initiation, before a cookie is asked of whoever sends them */
+#define COOKIES        32             /* made for each initiation that may be answered at all: each costs about a hundredth of it */
 #define POLL           SP_SEC         /* how often counters of keypairs that are held elsewhere are read */
 
 /* ---- indices ---- */
@@ -138,7 +139,7 @@ struct sp_wg {
     struct sp_timers timers;
     struct sp_wg_peer *ready_first, *ready_last;
     struct sp_wg_keypair *retired; /* dead, but perhaps still held */
-    struct wg_bucket calm, most;
+    struct wg_bucket calm, most, cookies;
     struct wg_source sources[SOURCES];
     struct sp_wg_counts counts;
 };

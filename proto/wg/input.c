@@ -57,20 +57,34 @@ static void input_data(struct sp_wg *wg, const struct arrival *a, uint8_t *out, 
 /* ---- load (P 5.3) ---- */
 
 static void send_cookie(struct sp_wg *wg, const struct arrival *a, uint32_t receiver, struct sp_wg_got *ret) {
-    static const uint8_t none[SP_WG_MAC];
-    if (!sp_equal_ct(a->data + a->len - SP_WG_MAC, none, SP_WG_MAC))
-        wg->counts.dropped_mac2++;
+    uint64_t most = (uint64_t)wg->config.initiations_max * COOKIES;
+    uint32_t per_s = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
+    if (!wg_bucket_take(&wg->cookies, per_s, per_s, a->now)) {
+        wg->counts.dropped_rate++;
+        return;
+    }
     wg_cookie_make(wg, a->now, a->from, a->from_len, a->data, a->len, receiver, ret->reply);
     ret->kind = SP_WG_REPLY;
     ret->reply_len = SP_WG_COOKIE;
     wg->counts.cookies_sent++;
 }
 
+/* Whether mac2 proves the source. Most that come under load have none. */
+static bool proven(struct sp_wg *wg, const struct arrival *a) {
+    static const uint8_t none[SP_WG_MAC];
+    if (memcmp(a->data + a->len - SP_WG_MAC, none, SP_WG_MAC) == 0)
+        return false;
+    if (wg_mac2_good(wg, a->now, a->from, a->from_len, a->data, a->len))
+        return true;
+    wg->counts.dropped_mac2++;
+    return false;
+}
+
 /* Whether an initiation is worth its work. Under load its source must prove itself, and gets a share only. */
 static bool affordable(struct sp_wg *wg, const struct arrival *a, uint32_t sender, struct sp_wg_got *ret) {
     const struct sp_wg_config *c = &wg->config;
     if (!wg_bucket_take(&wg->calm, c->initiations_per_s, c->initiations_per_s, a->now)) {
-        if (!wg_mac2_good(wg, a->now, a->from, a->from_len, a->data, a->len)) {
+        if (!proven(wg, a)) {
             send_cookie(wg, a, sender, ret);
             return false;
         }
@@ -208,7 +222,7 @@ static void input_response(struct sp_wg *wg, const struct arrival *a, struct sp_
         return;
     }
     struct sp_wg_peer *p = e->peer;
-    if (p->sent.forged >= FORGED_MAX && !wg_mac2_good(wg, a->now, a->from, a->from_len, a->data, a->len)) {
+    if (p->sent.forged >= FORGED_MAX && !proven(wg, a)) {
         send_cookie(wg, a, m.sender, ret);
         return;
     }

@@ -36,7 +36,7 @@ struct sp_wg_config {
     uint32_t index_base, index_mask;
     uint32_t peers;            /* limit */
     uint32_t initiations_per_s; /* answered without a cookie; beyond it cookies are asked for (5.4.7, under load) */
-    uint32_t initiations_max;  /* answered at all; beyond it they are dropped */
+    uint32_t initiations_max;  /* answered at all; beyond it they are dropped; 32 cookies for each at most */
     uint64_t timestamp_floor_s; /* our TAI64N is never at or below this wall second: survives restarts with a clock set back */
     struct sp_trace *trace;    /* may be NULL */
 };
