@@ -17,6 +17,8 @@ static void tap(void *ctx, const struct sim_host *from, const struct sp_addr *sr
     struct sim_world *w = ctx;
     sim_check(w->sim, memmem(data, len, w->marker, SIM_MARKER) == NULL, "host %u sends a program's bytes as they are",
               from->number);
+    if (w->watch != NULL)
+        w->watch(w->watch_ctx, from, src, dst, data, len);
 }
 
 /* ---- making ---- */
