@@ -50,10 +50,24 @@ static size_t session_size(const struct sp_ctlsession *ses) {
     return sizeof *ses + ses->name_len;
 }
 
+static void stream_drop(struct sp_server *s, struct sp_stream *st) {
+    st->session = NULL;
+    s->streams.held--;
+}
+
 static void stream_leave(struct sp_server *s, const struct sp_ctlsession *ses) {
     struct sp_stream *st = ses->where.stream != 0 ? sp_stream_get(s, ses->where.stream) : NULL;
     if (st != NULL && st->session == ses)
-        st->session = NULL;
+        stream_drop(s, st);
+}
+
+/* A session holds its stream, but some are left to others. */
+static void stream_hold(struct sp_server *s, struct sp_ctlsession *ses) {
+    struct sp_stream *st = ses->where.stream != 0 ? sp_stream_get(s, ses->where.stream) : NULL;
+    if (st == NULL || (st->session == NULL && s->streams.held >= s->streams.limit * 3 / 4))
+        return;
+    s->streams.held += st->session == NULL;
+    st->session = ses;
 }
 
 void sp_ctlsession_end(struct sp_server *s, struct sp_ctlsession *ses) {
@@ -155,9 +169,7 @@ static void move(struct sp_server *s, struct sp_ctlsession *ses, const struct sp
     ses->where = (struct sp_relay_where){.addr = from->src, .local = from->dst, .stream = from->stream};
     if (ses->relayed && sp_relay_session(o->relay, ses->number, &ses->where, s->now) != SP_OK)
         ses->relayed = false;
-    struct sp_stream *st = from->stream != 0 ? sp_stream_get(s, from->stream) : NULL;
-    if (st != NULL)
-        st->session = ses;
+    stream_hold(s, ses);
     sp_realm_hint(s, &from->src, ses->realm);
 }
 
@@ -244,7 +256,7 @@ void sp_ctlsession_rearm(struct sp_server *s, struct sp_ctlsession *ses) {
 
 void sp_ctlsession_stream_gone(struct sp_server *s, struct sp_stream *st) {
     st->session->stale = true;
-    st->session = NULL;
+    stream_drop(s, st);
 }
 
 void sp_ctlsessions_expire(struct sp_server *s) {

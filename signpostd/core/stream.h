@@ -89,6 +89,7 @@ struct sp_streams {
     struct sp_ring age, ready;
     struct sp_timers timers;
     size_t limit, limit_prefix;
+    size_t held; /* by control sessions: these are not evicted */
     uint64_t opened, messages, ended[SP_STREAM_REASONS];
 };
 

@@ -674,6 +674,28 @@ static void a_session_on_a_stream(void **state) {
     fake_frame(&b, channel, "nobody there", 12); /* harmless */
 }
 
+/* A session's stream is not closed for a new one, but sessions hold three quarters of the streams at most. */
+static void sessions_hold_their_streams(void **state) {
+    struct sp_addr other = {.ip = {198, 18, 0, 1}, .port = 9, .family = 4};
+    for (size_t limit = 2; limit >= 1; limit--) {
+        r.s->streams.limit = limit;
+        a.stream = 8 + limit;
+        a.skip = 0;
+        rig_forget(&r);
+        rig_open(&r, a.stream, &a.addr, 1 << 20);
+        assert_true(fake_handshake(&a));
+        assert_int_equal(r.s->streams.held, limit - 1);
+        rig_open(&r, 100 + limit, &other, 1000);
+        rig_open(&r, 200 + limit, &other, 1000);
+        assert_int_equal(rig_sent_count(&r, SP_OUT_STREAM_CLOSE, a.stream), 2 - limit);
+        for (unsigned i = 1; i <= 2; i++)
+            rig_close(&r, 100 * i + limit);
+        rig_close(&r, a.stream);
+        assert_int_equal(r.s->streams.held, 0);
+        rig_wait(&r, 10 * SP_SEC);
+    }
+}
+
 /* ---- floods ---- */
 
 static size_t stun_request(uint8_t *out) {
@@ -849,6 +871,7 @@ int main(void) {
         TEST(a_revoked_device_is_cut_off),
         TEST(a_removed_zone_takes_its_sessions_along),
         TEST(a_session_on_a_stream),
+        TEST(sessions_hold_their_streams),
         TEST(stun_is_answered_within_its_budget),
         TEST(a_flood_of_handshakes_costs_no_state),
         TEST(a_new_device_gets_through_a_flood),
