@@ -176,7 +176,9 @@ bool sp_behave_input(struct sp_behave *b, const struct sp_stun *m, const struct 
         struct sp_behave_test *t = &b->tests[i];
         if (!answers(t, m, src))
             continue;
-        if (b->phase != IDLE && !t->answered) {
+        /* Later the filter is open for the addresses that are asked then. */
+        bool late = b->phase != FILTER && (t->what == SP_BEHAVE_CHANGE_BOTH || t->what == SP_BEHAVE_CHANGE_PORT);
+        if (b->phase != IDLE && !t->answered && !late) {
             take_answer(b, t, m, src, now);
             step(b, rng, now);
         }

@@ -42,8 +42,9 @@ struct sp_behave {
 
 /* servers: of one address family, the preferred first; own: the host's addresses with the socket's port (to see that there is no
  * NAT). At most 8 and 12 of them count. Takes at most 5 s, often one; requests are repeated after 250 ms, doubled, 4 times at most.
- * Whom the socket has talked to before, but for the first server, is let in: the verdict on filtering is worth most on a socket that is
- * fresh. The result's `udp`, `mapped[0]` and `rtt` are there as soon as known, the rest when `done`. */
+ * The socket may have talked to any of them before, and filters let in whom one talked to: filtering is told by addresses
+ * and ports of the first server that are not among them, so the fewer are named the more is found.
+ * The result's `udp`, `mapped[0]` and `rtt` are there as soon as known, the rest when `done`. */
 void sp_behave_start(struct sp_behave *b, const struct sp_addr *servers, unsigned n, const struct sp_addr *own, unsigned n_own,
                      struct sp_rng *rng, sp_instant now);
 /* A STUN message came to the socket. True: it was of this run. */
@@ -53,8 +54,8 @@ sp_instant sp_behave_deadline(const struct sp_behave *b); /* SP_NEVER when idle 
 /* The next request to send; 0: none now. */
 size_t sp_behave_output(struct sp_behave *b, sp_instant now, uint8_t *out, size_t cap, struct sp_addr *ret_to);
 const struct sp_behave_result *sp_behave_result(const struct sp_behave *b);
-/* A second run on the same socket, with the same mapping: the first has opened the NAT's filter for the servers' other addresses, so the
- * stricter verdict on filtering stays. before: of the run before, or zeroed. */
+/* A second run on the same socket, with the same mapping: the first has opened the filter for all addresses that it asked, so
+ * its verdict on filtering stays, unless even those are kept out now. before: of the run before, or zeroed. */
 void sp_behave_keep(struct sp_behave_result *r, const struct sp_behave_result *before);
 
 #endif

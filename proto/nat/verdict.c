@@ -95,27 +95,38 @@ static const struct sp_behave_test *find(const struct sp_behave *b, enum sp_beha
     return NULL;
 }
 
-/* We have sent to this address (or, with whole false, to another port of it) ourselves before it answered for another:
- * no wonder that it is let in. */
-static bool sent_before(const struct sp_behave *b, const struct sp_addr *a, bool whole, sp_instant at) {
+/* The socket may have sent to this address (or, with whole false, to another port of it) before: no wonder if it is let
+ * in. The tests of filtering come before all others, but the servers' addresses may have been in use for long. */
+static bool maybe_open(const struct sp_behave *b, const struct sp_addr *a, bool whole) {
+    for (unsigned i = 0; i < b->count; i++)
+        if (whole ? sp_nat_same(&b->servers[i], a) : sp_nat_same_ip(&b->servers[i], a))
+            return true;
+    return false;
+}
+
+/* This address answered when it was asked directly, so a network that is silent about it is not the reason. */
+static bool alive(const struct sp_behave *b, const struct sp_addr *a) {
     for (unsigned i = 0; i < b->test_count; i++) {
         const struct sp_behave_test *t = &b->tests[i];
-        if (t->what == SP_BEHAVE_DIRECT && t->sent > 0 && t->at <= at &&
-            (whole ? sp_nat_same(&t->to, a) : sp_nat_same_ip(&t->to, a)))
+        if (t->what == SP_BEHAVE_DIRECT && t->answered && !t->refused && sp_nat_same(&t->to, a))
             return true;
     }
     return false;
 }
 
-/* An address answered when it was asked directly, so a network that is silent about it is not the reason. */
-static bool alive(const struct sp_behave *b, const struct sp_addr *ip, bool same_ip) {
+/* So did the port from which the server answers if it is to change its port: that of OTHER-ADDRESS, else any other. */
+static bool other_port_alive(const struct sp_behave *b) {
+    struct sp_addr a = b->primary;
     for (unsigned i = 0; i < b->test_count; i++) {
-        const struct sp_behave_test *t = &b->tests[i];
-        if (t->what == SP_BEHAVE_DIRECT && t->answered && !t->refused && sp_nat_same_ip(&t->to, ip) == same_ip &&
-            !sp_nat_same(&t->to, &b->primary))
+        a.port = b->other.family != 0 ? b->other.port : b->tests[i].to.port;
+        if (a.port != b->primary.port && alive(b, &a))
             return true;
     }
     return false;
+}
+
+static bool came(const struct sp_behave_test *t) {
+    return t->answered && !t->refused;
 }
 
 /* RFC 5780 4.4. A test without an answer says something only if the server would answer and is reachable there. */
@@ -123,12 +134,13 @@ static enum sp_nat_filtering filtering_of(const struct sp_behave *b) {
     const struct sp_behave_test *both = find(b, SP_BEHAVE_CHANGE_BOTH), *port = find(b, SP_BEHAVE_CHANGE_PORT);
     if (both == NULL || port == NULL)
         return SP_FILTERING_UNKNOWN;
-    if (both->answered && !both->refused && !sent_before(b, &both->mapped, false, both->at))
+    if (came(both) && !maybe_open(b, &both->mapped, false))
         return SP_FILTERING_ENDPOINT;
-    bool stranger_kept_out = !both->answered && b->other.family != 0 && alive(b, &b->primary, false);
-    if (port->answered && !port->refused && !sent_before(b, &port->mapped, true, port->at))
-        return stranger_kept_out ? SP_FILTERING_ADDRESS : SP_FILTERING_UNKNOWN;
-    return !port->answered && alive(b, &b->primary, true) ? SP_FILTERING_PORT : SP_FILTERING_UNKNOWN;
+    if (!port->answered && other_port_alive(b))
+        return SP_FILTERING_PORT;
+    bool strangers_out = !both->answered && alive(b, &b->other);
+    bool other_ports_in = came(port) && !maybe_open(b, &port->mapped, true);
+    return strangers_out && other_ports_in ? SP_FILTERING_ADDRESS : SP_FILTERING_UNKNOWN;
 }
 
 void sp_behave_judge(struct sp_behave *b) {
@@ -140,6 +152,6 @@ void sp_behave_judge(struct sp_behave *b) {
 }
 
 void sp_behave_keep(struct sp_behave_result *r, const struct sp_behave_result *before) {
-    if (before->udp && r->udp && sp_nat_same(&r->mapped[0], &before->mapped[0]) && before->filtering > r->filtering)
+    if (before->udp && r->udp && sp_nat_same(&r->mapped[0], &before->mapped[0]) && r->filtering != SP_FILTERING_PORT)
         r->filtering = before->filtering;
 }

@@ -35,9 +35,9 @@ struct net {
     struct nat *nat;
     const struct sp_addr *listen;
     size_t listen_n;
-    struct sp_addr blocked; /* an address of the server that the network swallows */
-    unsigned loss;          /* percent, each way */
-    sp_duration one_way;
+    struct sp_addr blocked;    /* an address of the server that the network swallows */
+    unsigned loss;             /* percent, each way */
+    sp_duration one_way, slow; /* slow: answers from another address take so much longer */
     sp_instant now;
     struct packet flying[FLYING];
 };
@@ -89,7 +89,7 @@ static void arrive(struct net *n, struct packet *p) {
                 size_t len = sp_stun_serve(p->data, p->len, &p->src, &p->dst, n->listen, n->listen_n, out, sizeof out,
                                            &from, &to);
                 if (len > 0 && !same(&from, &n->blocked))
-                    fly(n, &from, &to, out, len, n->one_way);
+                    fly(n, &from, &to, out, len, n->one_way + (same(&from, &p->dst) ? 0 : n->slow));
             }
     }
 }
@@ -178,10 +178,13 @@ static void judge(const struct nat_config *c, size_t listen, struct expected (*e
         run(n, GRID, known);
         const struct sp_behave_result *r = sp_behave_result(&n->b);
         struct expected e = expect(c);
-        if (listen == 3 && known == 1) { /* it can tell no more than with one port */
-            struct expected one = of_one_port(c);
-            e = (struct expected){one.mapping, SP_FILTERING_UNKNOWN};
-        }
+        if (listen == 3 && known == 1) /* it can tell no more than with one port */
+            e = of_one_port(c);
+        /* What the socket may have talked to before proves nothing by coming in: another port, then another address. */
+        if (known > 1 && e.filtering == SP_FILTERING_ADDRESS)
+            e.filtering = SP_FILTERING_UNKNOWN;
+        if (known > 3 && e.filtering == SP_FILTERING_ENDPOINT)
+            e.filtering = SP_FILTERING_UNKNOWN;
         if (r->mapping != e.mapping || r->filtering != e.filtering || !r->hairpin_known || r->hairpin != loops(c))
             fail_msg("%s %s %s hairpin %d, %zu addresses, %u known: mapping %s not %s, filtering %s not %s, hairpin %d",
                      nat_mapping_name(c->mapping), nat_filter_name(c->filter), nat_ports_name(c->ports), c->hairpin,
@@ -235,7 +238,7 @@ static void rfc5780_firewall(void **state) {
     struct nat_config c = {.mapping = NAT_MAPPING_FIREWALL};
     for (c.filter = NAT_FILTER_ENDPOINT; c.filter <= NAT_FILTER_PORT; c.filter++) {
         struct net *n = net_new(&c);
-        run(n, GRID, 6);
+        run(n, GRID, 1);
         assert_int_equal(sp_behave_result(&n->b)->mapping, SP_MAPPING_NONE);
         assert_int_equal(sp_behave_result(&n->b)->filtering, FILTERING[c.filter]);
         nat_free(n->nat);
@@ -264,19 +267,22 @@ static void another_server_is_asked(void **state) {
     const struct sp_behave_result *r = sp_behave_result(&n->b);
     assert_true(r->udp);
     assert_int_equal(r->mapping, SP_MAPPING_ENDPOINT);
-    assert_int_equal(r->filtering, SP_FILTERING_PORT);
+    assert_int_equal(r->filtering, SP_FILTERING_UNKNOWN); /* the silent one is the other port */
     nat_free(n->nat);
 }
 
 /* The address that answers were to come from is silent to everybody: then nothing is known of the filter. */
 static void silence_is_no_filter(void **state) {
     struct nat_config c = {.mapping = NAT_MAPPING_ENDPOINT, .filter = NAT_FILTER_ENDPOINT, .outside = OUTSIDE};
-    struct net *n = net_new(&c);
-    n->listen_n = 2;
-    n->blocked = GRID[1];
-    run(n, GRID, 2);
-    assert_int_equal(sp_behave_result(&n->b)->filtering, SP_FILTERING_UNKNOWN);
-    nat_free(n->nat);
+    for (unsigned two = 0; two < 2; two++) {
+        struct net *n = net_new(&c);
+        n->listen_n = two ? 6 : 2;
+        n->blocked = two ? GRID[4] : GRID[1];
+        run(n, GRID, two ? 1 : 2);
+        assert_int_equal(sp_behave_result(&n->b)->filtering, SP_FILTERING_UNKNOWN);
+        assert_int_equal(sp_behave_result(&n->b)->mapping, two ? SP_MAPPING_ENDPOINT : SP_MAPPING_UNKNOWN);
+        nat_free(n->nat);
+    }
 }
 
 static void loss_makes_it_seldom_wrong(void **state) {
@@ -288,12 +294,12 @@ static void loss_makes_it_seldom_wrong(void **state) {
         n->rng.key[0] = (uint8_t)i;
         n->rng.used = sizeof n->rng.buf;
         n->loss = 10;
-        run(n, GRID, 6);
+        run(n, GRID, 1);
         mapping += sp_behave_result(&n->b)->mapping == SP_MAPPING_PORT;
         filtering += sp_behave_result(&n->b)->filtering == SP_FILTERING_ADDRESS;
         nat_free(n->nat);
     }
-    assert_true(mapping == runs);
+    assert_true(mapping > runs * 95 / 100);
     assert_true(filtering > runs * 95 / 100);
 }
 
@@ -314,20 +320,70 @@ static void a_second_run_keeps_the_filter(void **state) {
     struct nat_config c = {.mapping = NAT_MAPPING_ENDPOINT, .filter = NAT_FILTER_PORT, .outside = OUTSIDE};
     struct net *n = net_new(&c);
     run(n, GRID, 1);
-    struct sp_behave_result first = *sp_behave_result(&n->b), none = {0};
+    struct sp_behave_result first = *sp_behave_result(&n->b), none = {0}, r;
     run(n, GRID, 1);
     struct sp_behave_result second = *sp_behave_result(&n->b);
     assert_int_equal(first.filtering, SP_FILTERING_PORT);
     assert_int_equal(second.filtering, SP_FILTERING_ENDPOINT);
-    sp_behave_keep(&second, &none);
-    assert_int_equal(second.filtering, SP_FILTERING_ENDPOINT);
+    r = second;
+    sp_behave_keep(&r, &none);
+    assert_int_equal(r.filtering, SP_FILTERING_ENDPOINT);
+    sp_behave_keep(&r, &first);
+    assert_int_equal(r.filtering, SP_FILTERING_PORT);
+    r = second;
+    r.mapped[0].port++; /* another mapping: another filter */
+    sp_behave_keep(&r, &first);
+    assert_int_equal(r.filtering, SP_FILTERING_ENDPOINT);
+    first.filtering = SP_FILTERING_UNKNOWN;
+    sp_behave_keep(&second, &first);
+    assert_int_equal(second.filtering, SP_FILTERING_UNKNOWN);
+    second.filtering = SP_FILTERING_PORT;
     sp_behave_keep(&second, &first);
     assert_int_equal(second.filtering, SP_FILTERING_PORT);
-    second.filtering = SP_FILTERING_ENDPOINT;
-    second.mapped[0].port++; /* another mapping: another filter */
-    sp_behave_keep(&second, &first);
-    assert_int_equal(second.filtering, SP_FILTERING_ENDPOINT);
     nat_free(n->nat);
+}
+
+/* The socket has talked to both addresses of the server, as an agent's has that looked for its signpost. */
+static void a_used_socket_tells_less_but_nothing_wrong(void **state) {
+    struct nat_config c = {.mapping = NAT_MAPPING_ENDPOINT, .outside = OUTSIDE};
+    const struct sp_addr used[] = {GRID[0], GRID[3]};
+    for (c.filter = NAT_FILTER_ENDPOINT; c.filter <= NAT_FILTER_PORT; c.filter++) {
+        struct net *n = net_new(&c);
+        struct sp_addr src, dst;
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(nat_out(n->nat, UDP, &OWN, &used[i], 100 * SP_SEC, &src, &dst), NAT_PASS);
+        run(n, used, 2);
+        assert_int_equal(sp_behave_result(&n->b)->mapping, SP_MAPPING_ENDPOINT);
+        assert_int_equal(sp_behave_result(&n->b)->filtering,
+                         c.filter == NAT_FILTER_PORT ? SP_FILTERING_PORT : SP_FILTERING_UNKNOWN);
+        nat_free(n->nat);
+    }
+}
+
+/* When it comes at last, its address has been asked directly, and the filter is open. */
+static void late_answers_prove_nothing(void **state) {
+    struct nat_config c = {.mapping = NAT_MAPPING_ENDPOINT, .filter = NAT_FILTER_PORT, .outside = OUTSIDE};
+    struct net *n = net_new(&c);
+    n->slow = 1000 * SP_MS;
+    run(n, GRID, 1);
+    assert_int_equal(sp_behave_result(&n->b)->filtering, SP_FILTERING_PORT);
+    nat_free(n->nat);
+}
+
+static void requests_are_repeated_ever_more_slowly(void **state) {
+    static const unsigned at_ms[] = {0, 250, 750, 1750, 3750};
+    struct net *n = net_new(NULL);
+    uint8_t out[SP_STUN_MAX];
+    struct sp_addr to;
+    unsigned sent = 0;
+    n->now = SP_SEC;
+    sp_behave_start(&n->b, GRID, 1, &OWN, 1, &n->rng, n->now);
+    for (; sp_behave_deadline(&n->b) != SP_NEVER; n->now = sp_behave_deadline(&n->b)) {
+        sp_behave_expire(&n->b, &n->rng, n->now);
+        for (; sp_behave_output(&n->b, n->now, out, sizeof out, &to) > 0; sent++)
+            assert_true(sent < 5 && n->now == SP_SEC + at_ms[sent] * SP_MS);
+    }
+    assert_int_equal(sent, 5);
 }
 
 static void strangers_are_not_believed(void **state) {
@@ -365,6 +421,9 @@ int main(void) {
         cmocka_unit_test(loss_makes_it_seldom_wrong),
         cmocka_unit_test(long_round_trips),
         cmocka_unit_test(a_second_run_keeps_the_filter),
+        cmocka_unit_test(a_used_socket_tells_less_but_nothing_wrong),
+        cmocka_unit_test(late_answers_prove_nothing),
+        cmocka_unit_test(requests_are_repeated_ever_more_slowly),
         cmocka_unit_test(strangers_are_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
