@@ -69,7 +69,8 @@ static const uint8_t *address_of(const struct question *q, struct sp_dir_entry *
 }
 
 /* AAAA; ANY gets one RRset (RFC 8482 4.1); A exists nowhere, so that nothing goes around the tunnel. */
-static size_t answer_address(struct question *q, const uint8_t addr[16], struct sp_dir_entry *device, struct sp_dir_entry **ret) {
+static size_t answer_address(struct question *q, const uint8_t addr[16], struct sp_dir_entry *device,
+                             struct sp_dir_entry **ret) {
     *ret = NULL;
     if (q->msg.qtype == SP_TYPE_A)
         return negative(q, SP_RCODE_NOERROR, &q->config->zone);
@@ -158,7 +159,8 @@ static enum sp_resolver_verdict decide_device(struct question *q, size_t *ret_le
         return resolved(answer_address(q, addr, device, &ret->device), ret_len);
     if (!sp_directory_is_absent(q->dir, &q->in_zone, q->now))
         return SP_RESOLVE_LOOK_UP;
-    return is_short ? decide_elsewhere(q, ret_len) : resolved(negative(q, SP_RCODE_NXDOMAIN, &q->config->zone), ret_len);
+    return is_short ? decide_elsewhere(q, ret_len)
+                    : resolved(negative(q, SP_RCODE_NXDOMAIN, &q->config->zone), ret_len);
 }
 
 /* Below a device the signpost knows what there is, unless a device is called so itself. */
@@ -197,8 +199,8 @@ static enum sp_resolver_verdict decide(struct question *q, size_t *ret_len, stru
 }
 
 /* Reads a query and finds its place. */
-static sp_err question_read(struct question *q, const struct sp_resolver_config *c, const struct sp_directory *d, const uint8_t *query,
-                            size_t len, uint8_t *out, size_t cap) {
+static sp_err question_read(struct question *q, const struct sp_resolver_config *c, const struct sp_directory *d,
+                            const uint8_t *query, size_t len, uint8_t *out, size_t cap) {
     q->config = c;
     q->dir = d;
     q->out = out;
@@ -212,9 +214,9 @@ static sp_err question_read(struct question *q, const struct sp_resolver_config 
     return SP_OK;
 }
 
-enum sp_resolver_verdict sp_resolver_query(const struct sp_resolver_config *c, const struct sp_directory *d, const uint8_t *query,
-                                           size_t len, sp_instant now, uint8_t *out, size_t cap, size_t *ret_len,
-                                           struct sp_resolver_ask *ret) {
+enum sp_resolver_verdict sp_resolver_query(const struct sp_resolver_config *c, const struct sp_directory *d,
+                                           const uint8_t *query, size_t len, sp_instant now, uint8_t *out, size_t cap,
+                                           size_t *ret_len, struct sp_resolver_ask *ret) {
     struct question q;
     *ret_len = 0;
     ret->device = NULL;
@@ -242,11 +244,13 @@ enum sp_resolver_verdict sp_resolver_query(const struct sp_resolver_config *c, c
 /* ---- after a look-up ---- */
 
 static const char *reason(sp_err err) {
-    return err == SP_ERR_AGAIN ? "no answer from the signpost" : err == SP_ERR_STATE ? "no session with the signpost" : sp_err_text(err);
+    return err == SP_ERR_AGAIN   ? "no answer from the signpost"
+           : err == SP_ERR_STATE ? "no session with the signpost"
+                                 : sp_err_text(err);
 }
 
-size_t sp_resolver_answer(const struct sp_resolver_config *c, const struct sp_directory *d, const uint8_t *query, size_t len, sp_err err,
-                          uint8_t *out, size_t cap, struct sp_dir_entry **ret_device) {
+size_t sp_resolver_answer(const struct sp_resolver_config *c, const struct sp_directory *d, const uint8_t *query,
+                          size_t len, sp_err err, uint8_t *out, size_t cap, struct sp_dir_entry **ret_device) {
     struct question q;
     struct sp_dir_entry *device;
     *ret_device = NULL;
@@ -260,7 +264,8 @@ size_t sp_resolver_answer(const struct sp_resolver_config *c, const struct sp_di
         return answer_address(&q, addr, device, ret_device);
     /* A short name that is none of ours, or may be none: whoever asked goes on elsewhere. */
     if (is_short)
-        return error(&q, c->forward && err == SP_OK ? SP_RCODE_NXDOMAIN : SP_RCODE_REFUSED, SP_EDE_NOT_AUTHORITATIVE, NULL);
+        return error(&q, c->forward && err == SP_OK ? SP_RCODE_NXDOMAIN : SP_RCODE_REFUSED, SP_EDE_NOT_AUTHORITATIVE,
+                     NULL);
     if (err != SP_OK)
         return error(&q, SP_RCODE_SERVFAIL, SP_EDE_NO_AUTHORITY, reason(err));
     return negative(&q, SP_RCODE_NXDOMAIN, &c->zone);

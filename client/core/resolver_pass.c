@@ -1,5 +1,5 @@
-/* Replies of others on their way to a local program: the signpost's about the zone, and those of the network's resolvers. What could
- * lead a program around the tunnel, or into it by a stranger's hand, is taken out. */
+/* Replies of others on their way to a local program: the signpost's about the zone, and those of the network's
+ * resolvers. What could lead a program around the tunnel, or into it by a stranger's hand, is taken out. */
 #include "client/core/resolver_reply.h"
 
 /* RFC 9460 7.3. */
@@ -29,7 +29,8 @@ static bool in_overlay(const struct filter *f, const uint8_t *ip) {
     return memcmp(ip, f->prefix, 8) == 0;
 }
 
-/* Upstream: anything but overlay and loopback. From the signpost: overlay alone, or a published address would go around the tunnel. */
+/* Upstream: anything but overlay and loopback. From the signpost: overlay alone, or a published address would go around
+ * the tunnel. */
 static bool address_passes(const struct filter *f, const uint8_t *ip, size_t len) {
     if (!f->upstream)
         return len == 16 && in_overlay(f, ip);
@@ -101,8 +102,8 @@ static bool reply_read(struct sp_msg *ret, const struct sp_msg *query, const uin
            ret->qclass == query->qclass && sp_name_equal(&ret->qname, &query->qname);
 }
 
-static size_t pass(const struct sp_resolver_config *c, const struct sp_msg *query, const struct sp_msg *reply, bool upstream,
-                   uint8_t *out, size_t cap) {
+static size_t pass(const struct sp_resolver_config *c, const struct sp_msg *query, const struct sp_msg *reply,
+                   bool upstream, uint8_t *out, size_t cap) {
     struct filter f = {.config = c, .upstream = upstream};
     struct sp_resolver_reply r;
     sp_overlay_prefix(c->root_hash, f.prefix);
@@ -114,26 +115,26 @@ static size_t pass(const struct sp_resolver_config *c, const struct sp_msg *quer
     return sp_resolver_reply_end(&r);
 }
 
-size_t sp_resolver_relay(const struct sp_resolver_config *c, const uint8_t *query, size_t len, const uint8_t *reply, size_t reply_len,
-                         uint8_t *out, size_t cap) {
+size_t sp_resolver_relay(const struct sp_resolver_config *c, const uint8_t *query, size_t len, const uint8_t *reply,
+                         size_t reply_len, uint8_t *out, size_t cap) {
     struct sp_msg q, r;
     if (sp_msg_parse(&q, query, len) != SP_OK || q.count[0] != 1)
         return 0;
     if (!reply_read(&r, &q, reply, reply_len))
-        return sp_resolver_reply_error(c, &q, SP_RCODE_SERVFAIL, SP_EDE_NO_AUTHORITY,
-                                       reply == NULL ? "no answer from the signpost" : "the signpost's answer is to something else", out,
-                                       cap);
+        return sp_resolver_reply_error(
+            c, &q, SP_RCODE_SERVFAIL, SP_EDE_NO_AUTHORITY,
+            reply == NULL ? "no answer from the signpost" : "the signpost's answer is to something else", out, cap);
     return pass(c, &q, &r, false, out, cap);
 }
 
-size_t sp_resolver_upstream(const struct sp_resolver_config *c, const uint8_t *query, size_t len, const uint8_t *reply, size_t reply_len,
-                            uint8_t *out, size_t cap) {
+size_t sp_resolver_upstream(const struct sp_resolver_config *c, const uint8_t *query, size_t len, const uint8_t *reply,
+                            size_t reply_len, uint8_t *out, size_t cap) {
     struct sp_msg q, r;
     if (sp_msg_parse(&q, query, len) != SP_OK || q.count[0] != 1)
         return 0;
     if (!reply_read(&r, &q, reply, reply_len) || r.id != q.id)
-        return sp_resolver_reply_error(c, &q, SP_RCODE_SERVFAIL, SP_EDE_NETWORK,
-                                       reply == NULL ? "no answer from the network's resolvers" : "the answer is to something else", out,
-                                       cap);
+        return sp_resolver_reply_error(
+            c, &q, SP_RCODE_SERVFAIL, SP_EDE_NETWORK,
+            reply == NULL ? "no answer from the network's resolvers" : "the answer is to something else", out, cap);
     return pass(c, &q, &r, true, out, cap);
 }

@@ -6,7 +6,8 @@ struct label {
     const char *text;
 };
 
-/* Names by which programs look for a proxy or a gateway of their network: whoever could claim one would read their traffic. */
+/* Names by which programs look for a proxy or a gateway of their network: whoever could claim one would read their
+ * traffic. */
 static bool is_reserved(const uint8_t *label) {
     static const struct label reserved[] = {{4, "wpad"}, {6, "isatap"}, {9, "localhost"}, {12, "autodiscover"}};
     for (unsigned i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
@@ -39,13 +40,15 @@ static enum sp_resolver_place place_in_zone(const struct sp_resolver_config *c, 
 static bool is_reverse(const struct sp_resolver_config *c, const struct sp_name *name) {
     static const uint8_t arpa[] = "\3ip6\4arpa"; /* the root's byte is the string's */
     struct sp_name zone;
-    if (name->labels < 2 || name->len < sizeof arpa || memcmp(name->wire + name->len - sizeof arpa, arpa, sizeof arpa) != 0)
+    if (name->labels < 2 || name->len < sizeof arpa ||
+        memcmp(name->wire + name->len - sizeof arpa, arpa, sizeof arpa) != 0)
         return false;
     sp_resolver_reverse_zone(c->root_hash, &zone);
     return sp_name_under(name, &zone);
 }
 
-enum sp_resolver_place sp_resolver_place(const struct sp_resolver_config *c, const struct sp_name *name, struct sp_name *ret) {
+enum sp_resolver_place sp_resolver_place(const struct sp_resolver_config *c, const struct sp_name *name,
+                                         struct sp_name *ret) {
     static const uint8_t localhost[] = "\11localhost";
     *ret = *name;
     if (sp_name_under(name, &c->zone))

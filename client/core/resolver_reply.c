@@ -11,8 +11,8 @@ static size_t limit_of(const struct sp_msg *query, size_t cap) {
     return limit < cap ? limit : cap;
 }
 
-void sp_resolver_reply_begin(struct sp_resolver_reply *r, const struct sp_resolver_config *c, const struct sp_msg *query, uint16_t flags,
-                             uint8_t *out, size_t cap) {
+void sp_resolver_reply_begin(struct sp_resolver_reply *r, const struct sp_resolver_config *c,
+                             const struct sp_msg *query, uint16_t flags, uint8_t *out, size_t cap) {
     r->config = c;
     r->query = query;
     r->rcode = SP_RCODE_NOERROR;
@@ -33,8 +33,8 @@ void sp_resolver_reply_begin(struct sp_resolver_reply *r, const struct sp_resolv
     r->w.wr.end -= r->kept;
 }
 
-void sp_resolver_reply_rr(struct sp_resolver_reply *r, unsigned section, const struct sp_name *owner, uint16_t type, uint32_t ttl,
-                          const uint8_t *rdata, size_t len) {
+void sp_resolver_reply_rr(struct sp_resolver_reply *r, unsigned section, const struct sp_name *owner, uint16_t type,
+                          uint32_t ttl, const uint8_t *rdata, size_t len) {
     if (sp_msgw_rr(&r->w, section, owner, type, SP_CLASS_IN, ttl, rdata, len) != SP_OK && section != 3)
         r->full = true;
 }

@@ -21,7 +21,8 @@
 
 /* ---- what both directions share ---- */
 
-/* The IP header's length, with the lengths that it holds checked against the packet's. ERR_UNSUP: neither IPv4 nor IPv6. */
+/* The IP header's length, with the lengths that it holds checked against the packet's. ERR_UNSUP: neither IPv4 nor
+ * IPv6. */
 static sp_err ip_check(const uint8_t *p, size_t len, uint16_t *ret_len) {
     unsigned version = len > 0 ? p[0] >> 4 : 0;
     if (version == 6) {
@@ -48,7 +49,8 @@ static inline bool ip_fragment(const uint8_t *p) {
 }
 
 static inline uint32_t pseudo_sum(const uint8_t *p, uint8_t proto, size_t len) {
-    return p[0] >> 4 == 6 ? sp_csum_pseudo(p + 8, p + 24, 16, proto, len) : sp_csum_pseudo(p + 12, p + 16, 4, proto, len);
+    return p[0] >> 4 == 6 ? sp_csum_pseudo(p + 8, p + 24, 16, proto, len)
+                          : sp_csum_pseudo(p + 12, p + 16, 4, proto, len);
 }
 
 /* Zero and 0xffff stand for the same sum; zero would say that there is none. */
@@ -221,8 +223,8 @@ static bool checked(const uint8_t *p, size_t len, const struct shape *s) {
 static bool same_ip(const uint8_t *a, const uint8_t *b, uint16_t ip_len, uint16_t index) {
     if (a[0] >> 4 == 6)
         return memcmp(a, b, 4) == 0 && memcmp(a + 6, b + 6, IP6_HEAD - 6) == 0;
-    return memcmp(a, b, 2) == 0 && sp_get_u16(b + 4) == (uint16_t)(sp_get_u16(a + 4) + index) && memcmp(a + 6, b + 6, 4) == 0 &&
-           memcmp(a + 12, b + 12, ip_len - 12u) == 0;
+    return memcmp(a, b, 2) == 0 && sp_get_u16(b + 4) == (uint16_t)(sp_get_u16(a + 4) + index) &&
+           memcmp(a + 6, b + 6, 4) == 0 && memcmp(a + 12, b + 12, ip_len - 12u) == 0;
 }
 
 /* Equal but for sequence number, PSH and checksum. */
@@ -267,7 +269,7 @@ static void begin(struct sp_joiner *j, size_t len, const struct shape *s) {
         j->next_seq = sp_get_u32(p + s->ip_len + 4) + s->payload;
 }
 
-/* Lengths of the whole; the transport checksum becomes that of the pseudo header, for the kernel to finish if it must. */
+/* Lengths of the whole; the transport checksum becomes the pseudo header's, for the kernel to finish if it must. */
 static void complete(struct sp_joiner *j) {
     uint8_t *p = j->buf + j->start;
     size_t len = j->used - j->start, transport = len - j->off.csum_start;
@@ -315,7 +317,8 @@ bool sp_joiner_end(struct sp_joiner *j, struct sp_out *ret) {
         complete(j);
     else
         j->off = (struct sp_offload){.gso = SP_GSO_NONE};
-    *ret = (struct sp_out){.kind = SP_OUT_PACKET, .data = j->buf + j->start, .len = j->used - j->start, .offload = j->off};
+    *ret =
+        (struct sp_out){.kind = SP_OUT_PACKET, .data = j->buf + j->start, .len = j->used - j->start, .offload = j->off};
     j->open = false;
     return true;
 }

@@ -10,8 +10,8 @@ bool spl_resolved_runs(void);
 SP_CHECK sp_err spl_resolved_set(const struct spl_dns_hook_config *config, struct spl_error *err);
 void spl_resolved_revert(unsigned ifindex);
 
-/* Sets it again whenever systemd-resolved starts anew; it keeps what it was told over its own restarts, but not over a stop. config is
- * borrowed until free. NULL: it cannot be watched, which matters little. */
+/* Sets it again whenever systemd-resolved starts anew; it keeps what it was told over its own restarts, but not over a
+ * stop. config is borrowed until free. NULL: it cannot be watched, which matters little. */
 struct spl_resolved_watch;
 struct spl_resolved_watch *spl_resolved_watch_new(struct event_base *base, const struct spl_dns_hook_config *config);
 void spl_resolved_watch_free(struct spl_resolved_watch *w);

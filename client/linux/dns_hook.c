@@ -6,8 +6,11 @@
 
 #include "client/linux/dns_backend.h"
 
-static const char *const mode_names[] = {
-    [SPL_DNS_AUTO] = "auto", [SPL_DNS_RESOLVED] = "resolved", [SPL_DNS_RESOLVCONF] = "resolvconf", [SPL_DNS_NSS] = "nss", [SPL_DNS_NONE] = "none"};
+static const char *const mode_names[] = {[SPL_DNS_AUTO] = "auto",
+                                         [SPL_DNS_RESOLVED] = "resolved",
+                                         [SPL_DNS_RESOLVCONF] = "resolvconf",
+                                         [SPL_DNS_NSS] = "nss",
+                                         [SPL_DNS_NONE] = "none"};
 #define MODES (sizeof mode_names / sizeof mode_names[0])
 
 struct spl_dns_hook {
@@ -38,7 +41,8 @@ enum spl_dns_mode spl_dns_mode_choose(enum spl_dns_mode mode) {
     return spl_resolvconf_exists() ? SPL_DNS_RESOLVCONF : SPL_DNS_NSS;
 }
 
-sp_err spl_dns_hook_set(struct spl_dns_hook **ret, struct event_base *base, const struct spl_dns_hook_config *config, struct spl_error *err) {
+sp_err spl_dns_hook_set(struct spl_dns_hook **ret, struct event_base *base, const struct spl_dns_hook_config *config,
+                        struct spl_error *err) {
     struct spl_dns_hook *h = calloc(1, sizeof *h);
     if (h == NULL || strlen(config->ifname) >= sizeof h->ifname || strlen(config->zone) >= sizeof h->zone) {
         free(h);

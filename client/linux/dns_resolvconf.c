@@ -1,4 +1,5 @@
-/* resolvconf(8), Debian's or openresolv's: the command merges what network devices say of resolvers into /etc/resolv.conf. */
+/* resolvconf(8), Debian's or openresolv's: the command merges what network devices say of resolvers into
+ * /etc/resolv.conf. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,11 +19,12 @@
 #define STEP_MS    10
 #define NOT_RUN    127 /* as posix_spawn(3) and shells say it */
 
-/* Both kinds put entries of tunnels first, which they know by such names (interface-order(5), resolvconf.conf(5)); ours must be the
- * first to be asked. */
+/* Both kinds put entries of tunnels first, which they know by such names (interface-order(5), resolvconf.conf(5)); ours
+ * must be the first to be asked. */
 #define ENTRY_PREFIX "tun0."
 
-static const char *const places[] = {"/sbin/resolvconf", "/usr/sbin/resolvconf", "/usr/local/sbin/resolvconf", "/usr/bin/resolvconf"};
+static const char *const places[] = {"/sbin/resolvconf", "/usr/sbin/resolvconf", "/usr/local/sbin/resolvconf",
+                                     "/usr/bin/resolvconf"};
 
 /* systemd has a command of this name too; it only speaks to systemd-resolved, which is looked for on its own. */
 static bool is_resolvectl(const char *path) {
@@ -62,7 +64,7 @@ static int wait_for(pid_t pid) {
     return -1;
 }
 
-/* As from a shell: what it writes is for everybody to read, whatever we write is not; and broken pipes end its parts. */
+/* As from a shell: what it writes is for everybody to read, though what we write is not; broken pipes end its parts. */
 static int spawn(pid_t *ret, const char *path, const posix_spawn_file_actions_t *actions, char *const argv[]) {
     static char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     posix_spawnattr_t attr;
@@ -81,7 +83,7 @@ static int spawn(pid_t *ret, const char *path, const posix_spawn_file_actions_t 
     return r;
 }
 
-/* Starts the command with `input` on its standard input and its words thrown away; a pipe holds so little text at once. */
+/* Runs the command with `input` on its standard input and its words thrown away; a pipe holds so little text at once. */
 static int run(const char *path, char *const argv[], const char *input) {
     posix_spawn_file_actions_t actions;
     int fds[2];
@@ -105,7 +107,9 @@ sp_err spl_resolvconf_set(const struct spl_dns_hook_config *config, struct spl_e
     const char *path = command();
     char entry[80], text[400], server[INET6_ADDRSTRLEN];
     if (path == NULL)
-        return spl_error_set(err, SP_ERR_NOENT, "there is no resolvconf command; install resolvconf or openresolv, or choose another --dns");
+        return spl_error_set(
+            err, SP_ERR_NOENT,
+            "there is no resolvconf command; install resolvconf or openresolv, or choose another --dns");
     snprintf(entry, sizeof entry, ENTRY_PREFIX "%s", config->ifname);
     inet_ntop(AF_INET6, config->server, server, sizeof server);
     int n = snprintf(text, sizeof text, "nameserver %s\nsearch %s\n", server, config->zone);
@@ -119,8 +123,8 @@ sp_err spl_resolvconf_set(const struct spl_dns_hook_config *config, struct spl_e
     }
     /* It calls the scripts of all that is installed beside it, and has their failures for its own. */
     if (status != 0)
-        spl_say("warning: %s -a %s ended with status %d; if names of %s do not resolve, choose another --dns", path, entry, status,
-                config->zone);
+        spl_say("warning: %s -a %s ended with status %d; if names of %s do not resolve, choose another --dns", path,
+                entry, status, config->zone);
     return SP_OK;
 }
 

@@ -28,8 +28,8 @@ static sd_bus *open_bus(void) {
 static bool has_owner(sd_bus *bus) {
     sd_bus_message *reply = NULL;
     int owned = 0;
-    int r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", NULL, &reply,
-                               "s", SERVICE);
+    int r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                               "NameHasOwner", NULL, &reply, "s", SERVICE);
     if (r >= 0)
         r = sd_bus_message_read(reply, "b", &owned);
     sd_bus_message_unref(reply);
@@ -50,8 +50,8 @@ static sp_err call(sd_bus *bus, sd_bus_message *m, int made, const char *what, s
         made = sd_bus_call(bus, m, 0, &error, NULL);
     sp_err e = SP_OK;
     if (made < 0)
-        e = spl_error_set(err, made == -EACCES || made == -EPERM ? SP_ERR_DENIED : SP_ERR_IO, "systemd-resolved: %s: %s", what,
-                          error.message != NULL ? error.message : strerror(-made));
+        e = spl_error_set(err, made == -EACCES || made == -EPERM ? SP_ERR_DENIED : SP_ERR_IO,
+                          "systemd-resolved: %s: %s", what, error.message != NULL ? error.message : strerror(-made));
     sd_bus_error_free(&error);
     sd_bus_message_unref(m);
     return e;
@@ -116,8 +116,8 @@ static sp_err set_no_default_route(sd_bus *bus, unsigned ifindex, struct spl_err
     return call(bus, m, r, "SetLinkDefaultRoute", err);
 }
 
-/* Names that are not the zone's are none of our business before our server is known; the zone need not be delegated, so DNSSEC cannot be
- * asked of it, and what comes through the tunnel needs no TLS. */
+/* Names that are not the zone's are none of our business before our server is known; the zone need not be delegated, so
+ * DNSSEC cannot be asked of it, and what comes through the tunnel needs no TLS. */
 static sp_err set_all(sd_bus *bus, const struct spl_dns_hook_config *c, struct spl_error *err) {
     static const char *const off[] = {"SetLinkLLMNR", "SetLinkMulticastDNS", "SetLinkDNSSEC", "SetLinkDNSOverTLS"};
     SP_TRY(set_no_default_route(bus, c->ifindex, err));
@@ -138,7 +138,8 @@ sp_err spl_resolved_set(const struct spl_dns_hook_config *config, struct spl_err
     if (bus == NULL)
         return spl_error_set(err, SP_ERR_NOENT, "there is no D-Bus to reach systemd-resolved by; choose another --dns");
     sp_err e = has_owner(bus) ? set_all(bus, config, err)
-                              : spl_error_set(err, SP_ERR_NOENT, "systemd-resolved does not run; start it, or choose another --dns");
+                              : spl_error_set(err, SP_ERR_NOENT,
+                                              "systemd-resolved does not run; start it, or choose another --dns");
     if (e != SP_OK && e != SP_ERR_NOENT)
         revert(bus, config->ifindex);
     sd_bus_flush_close_unref(bus);
@@ -189,7 +190,8 @@ struct spl_resolved_watch *spl_resolved_watch_new(struct event_base *base, const
     w->bus = open_bus();
     if (w->bus == NULL ||
         sd_bus_add_match(w->bus, NULL,
-                         "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" SERVICE "'", on_owner, w) < 0) {
+                         "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" SERVICE "'",
+                         on_owner, w) < 0) {
         sd_bus_flush_close_unref(w->bus);
         free(w);
         return NULL;

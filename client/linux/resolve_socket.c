@@ -157,7 +157,8 @@ static sp_err listen_there(struct spl_resolve_socket *s, struct spl_error *err) 
     return code;
 }
 
-sp_err spl_resolve_socket_open(struct spl_resolve_socket **ret, struct spl_loop *loop, const char *path, struct spl_error *err) {
+sp_err spl_resolve_socket_open(struct spl_resolve_socket **ret, struct spl_loop *loop, const char *path,
+                               struct spl_error *err) {
     size_t len = strlen(path);
     if (len == 0 || len >= sizeof(((struct sockaddr_un *)0)->sun_path))
         return spl_error_set(err, SP_ERR_FORM, "the path of a socket has at most 107 bytes: %s", path);

@@ -73,8 +73,8 @@ static bool is_loopback(const uint8_t ip[16]) {
     return memcmp(ip, loop6, 16) == 0 || memcmp(ip, loop4, 13) == 0;
 }
 
-/* The servers as c-ares takes them, separated by commas; our own left out, as we would ask ourselves. Without our own among them some
- * forwarder of this host stands before us: then one on the loopback may be it, and would ask us again. */
+/* The servers as c-ares takes them, separated by commas; our own left out, as we would ask ourselves. Without our own
+ * among them some forwarder of this host stands before us: then one on the loopback may be it, and ask us again. */
 static void read_servers(const struct spl_upstream *u, char *ret, size_t cap) {
     char line[512], names[SERVERS_MAX][64];
     uint8_t addrs[SERVERS_MAX][16];
@@ -101,7 +101,8 @@ static void read_servers(const struct spl_upstream *u, char *ret, size_t cap) {
 }
 
 static bool open_channel(const struct spl_upstream *u, ares_channel *ret, int flags) {
-    struct ares_options o = {.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | flags, .timeout = TIMEOUT_MS, .tries = TRIES};
+    struct ares_options o = {
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | flags, .timeout = TIMEOUT_MS, .tries = TRIES};
     char servers[SERVERS_MAX * 65];
     if (ares_init_options(ret, &o, ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES) != ARES_SUCCESS)
         return false;
@@ -209,7 +210,8 @@ static void watch_channel(struct spl_upstream *u, ares_channel channel) {
     ares_socket_t socks[ARES_GETSOCK_MAXNUM];
     int bits = ares_getsock(channel, socks, ARES_GETSOCK_MAXNUM);
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        short what = (short)((ARES_GETSOCK_READABLE(bits, i) ? EV_READ : 0) | (ARES_GETSOCK_WRITABLE(bits, i) ? EV_WRITE : 0));
+        short what =
+            (short)((ARES_GETSOCK_READABLE(bits, i) ? EV_READ : 0) | (ARES_GETSOCK_WRITABLE(bits, i) ? EV_WRITE : 0));
         if (what == 0)
             continue;
         struct event *ev = &u->socks[u->sock_count++];

@@ -42,8 +42,8 @@ static int connect_agent(void) {
     if (fd < 0)
         return -1;
     /* The agent itself must not wait for its own answer. */
-    if (connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) == 0 &&
-        peer.pid != getpid())
+    if (connect(fd, (struct sockaddr *)&sun, sizeof sun) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) == 0 && peer.pid != getpid())
         return fd;
     close(fd);
     return -1;

@@ -1,5 +1,5 @@
-/* libnss_signpost: names of the zone for programs of this host, asked of the running agent. nss(5), and the interface of glibc's
- * <nss.h>: results stand in the caller's buffer; ERANGE asks for a larger one. */
+/* libnss_signpost: names of the zone for programs of this host, asked of the running agent. nss(5), and the interface
+ * of glibc's <nss.h>: results stand in the caller's buffer; ERANGE asks for a larger one. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,18 +13,20 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-EXPORT enum nss_status _nss_signpost_gethostbyname4_r(const char *name, struct gaih_addrtuple **pat, char *buffer, size_t buflen,
-                                                      int *errnop, int *h_errnop, int32_t *ttlp);
-EXPORT enum nss_status _nss_signpost_gethostbyname3_r(const char *name, int af, struct hostent *host, char *buffer, size_t buflen,
-                                                      int *errnop, int *h_errnop, int32_t *ttlp, char **canonp);
-EXPORT enum nss_status _nss_signpost_gethostbyname2_r(const char *name, int af, struct hostent *host, char *buffer, size_t buflen,
-                                                      int *errnop, int *h_errnop);
-EXPORT enum nss_status _nss_signpost_gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t buflen, int *errnop,
-                                                     int *h_errnop);
-EXPORT enum nss_status _nss_signpost_gethostbyaddr2_r(const void *addr, socklen_t len, int af, struct hostent *host, char *buffer,
+EXPORT enum nss_status _nss_signpost_gethostbyname4_r(const char *name, struct gaih_addrtuple **pat, char *buffer,
                                                       size_t buflen, int *errnop, int *h_errnop, int32_t *ttlp);
-EXPORT enum nss_status _nss_signpost_gethostbyaddr_r(const void *addr, socklen_t len, int af, struct hostent *host, char *buffer,
+EXPORT enum nss_status _nss_signpost_gethostbyname3_r(const char *name, int af, struct hostent *host, char *buffer,
+                                                      size_t buflen, int *errnop, int *h_errnop, int32_t *ttlp,
+                                                      char **canonp);
+EXPORT enum nss_status _nss_signpost_gethostbyname2_r(const char *name, int af, struct hostent *host, char *buffer,
+                                                      size_t buflen, int *errnop, int *h_errnop);
+EXPORT enum nss_status _nss_signpost_gethostbyname_r(const char *name, struct hostent *host, char *buffer,
                                                      size_t buflen, int *errnop, int *h_errnop);
+EXPORT enum nss_status _nss_signpost_gethostbyaddr2_r(const void *addr, socklen_t len, int af, struct hostent *host,
+                                                      char *buffer, size_t buflen, int *errnop, int *h_errnop,
+                                                      int32_t *ttlp);
+EXPORT enum nss_status _nss_signpost_gethostbyaddr_r(const void *addr, socklen_t len, int af, struct hostent *host,
+                                                     char *buffer, size_t buflen, int *errnop, int *h_errnop);
 
 /* ---- the caller's buffer ---- */
 
@@ -56,8 +58,8 @@ static enum nss_status too_small(int *errnop, int *h_errnop) {
     return NSS_STATUS_TRYAGAIN;
 }
 
-/* UNAVAIL lets a line "signpost [!UNAVAIL=return] dns" go on to dns: it is said of names that are not the agent's, and of no others as
- * long as it runs. */
+/* UNAVAIL lets a line "signpost [!UNAVAIL=return] dns" go on to dns: it is said of names that are not the agent's, and
+ * of no others as long as it runs. */
 static enum nss_status failed(enum nss_asked asked, int *errnop, int *h_errnop) {
     switch (asked) {
     case NSS_ASKED_NO_NAME:
@@ -87,7 +89,8 @@ static bool is_localhost(const char *name) {
 }
 
 /* A host of `count` addresses of `size` bytes; false: the buffer is too small. */
-static bool fill_host(struct hostent *host, const char *name, int af, const uint8_t (*addrs)[16], unsigned count, struct room *r) {
+static bool fill_host(struct hostent *host, const char *name, int af, const uint8_t (*addrs)[16], unsigned count,
+                      struct room *r) {
     size_t size = af == AF_INET ? 4 : 16;
     char **list = take(r, (count + 2) * sizeof *list);
     char *bytes = take(r, count * size);
@@ -99,12 +102,13 @@ static bool fill_host(struct hostent *host, const char *name, int af, const uint
         memcpy(list[i], addrs[i], size);
     }
     list[count] = list[count + 1] = NULL;
-    *host = (struct hostent){.h_name = text, .h_aliases = list + count + 1, .h_addrtype = af, .h_length = (int)size, .h_addr_list = list};
+    *host = (struct hostent){
+        .h_name = text, .h_aliases = list + count + 1, .h_addrtype = af, .h_length = (int)size, .h_addr_list = list};
     return true;
 }
 
-enum nss_status _nss_signpost_gethostbyname4_r(const char *name, struct gaih_addrtuple **pat, char *buffer, size_t buflen, int *errnop,
-                                               int *h_errnop, int32_t *ttlp) {
+enum nss_status _nss_signpost_gethostbyname4_r(const char *name, struct gaih_addrtuple **pat, char *buffer,
+                                               size_t buflen, int *errnop, int *h_errnop, int32_t *ttlp) {
     struct nss_reply reply;
     struct room r = {buffer, buflen};
     enum nss_asked asked = is_localhost(name) ? NSS_ASKED_NOBODY : nss_ask(name, NSS_TYPE_AAAA, &reply);
@@ -131,8 +135,9 @@ enum nss_status _nss_signpost_gethostbyname4_r(const char *name, struct gaih_add
     return NSS_STATUS_SUCCESS;
 }
 
-enum nss_status _nss_signpost_gethostbyname3_r(const char *name, int af, struct hostent *host, char *buffer, size_t buflen, int *errnop,
-                                               int *h_errnop, int32_t *ttlp, char **canonp) {
+enum nss_status _nss_signpost_gethostbyname3_r(const char *name, int af, struct hostent *host, char *buffer,
+                                               size_t buflen, int *errnop, int *h_errnop, int32_t *ttlp,
+                                               char **canonp) {
     struct nss_reply reply;
     struct room r = {buffer, buflen};
     if (af == AF_UNSPEC)
@@ -151,21 +156,21 @@ enum nss_status _nss_signpost_gethostbyname3_r(const char *name, int af, struct 
     return NSS_STATUS_SUCCESS;
 }
 
-enum nss_status _nss_signpost_gethostbyname2_r(const char *name, int af, struct hostent *host, char *buffer, size_t buflen, int *errnop,
-                                               int *h_errnop) {
+enum nss_status _nss_signpost_gethostbyname2_r(const char *name, int af, struct hostent *host, char *buffer,
+                                               size_t buflen, int *errnop, int *h_errnop) {
     return _nss_signpost_gethostbyname3_r(name, af, host, buffer, buflen, errnop, h_errnop, NULL, NULL);
 }
 
 /* gethostbyname(3) means IPv4, of which devices have none; the agent says so. */
-enum nss_status _nss_signpost_gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t buflen, int *errnop,
-                                              int *h_errnop) {
+enum nss_status _nss_signpost_gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t buflen,
+                                              int *errnop, int *h_errnop) {
     return _nss_signpost_gethostbyname3_r(name, AF_INET, host, buffer, buflen, errnop, h_errnop, NULL, NULL);
 }
 
 /* ---- addresses ---- */
 
-enum nss_status _nss_signpost_gethostbyaddr2_r(const void *addr, socklen_t len, int af, struct hostent *host, char *buffer, size_t buflen,
-                                               int *errnop, int *h_errnop, int32_t *ttlp) {
+enum nss_status _nss_signpost_gethostbyaddr2_r(const void *addr, socklen_t len, int af, struct hostent *host,
+                                               char *buffer, size_t buflen, int *errnop, int *h_errnop, int32_t *ttlp) {
     struct nss_reply reply;
     struct room r = {buffer, buflen};
     char name[NSS_NAME_MAX];
@@ -186,7 +191,7 @@ enum nss_status _nss_signpost_gethostbyaddr2_r(const void *addr, socklen_t len, 
     return NSS_STATUS_SUCCESS;
 }
 
-enum nss_status _nss_signpost_gethostbyaddr_r(const void *addr, socklen_t len, int af, struct hostent *host, char *buffer, size_t buflen,
-                                              int *errnop, int *h_errnop) {
+enum nss_status _nss_signpost_gethostbyaddr_r(const void *addr, socklen_t len, int af, struct hostent *host,
+                                              char *buffer, size_t buflen, int *errnop, int *h_errnop) {
     return _nss_signpost_gethostbyaddr2_r(addr, len, af, host, buffer, buflen, errnop, h_errnop, NULL);
 }

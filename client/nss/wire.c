@@ -57,7 +57,8 @@ void nss_wire_reverse(const uint8_t addr[16], char ret[NSS_NAME_MAX]) {
 
 /* ---- replies ---- */
 
-/* Moves past a name; text (may be NULL) gets it, or stays empty when it is not a host's. Pointers lead backwards alone, so it ends. */
+/* Moves past a name; text (may be NULL) gets it, or stays empty when it is not a host's. Pointers lead backwards alone,
+ * so it ends. */
 static void read_name(struct sp_rd *rd, char text[NSS_NAME_MAX]) {
     struct sp_rd at = *rd;
     size_t len = 0, limit = sp_rd_offset(rd);
@@ -115,7 +116,8 @@ static void take(struct nss_reply *ret, uint16_t type, struct sp_rd rdata) {
 bool nss_wire_reply(struct nss_reply *ret, const uint8_t *query, size_t query_len, const uint8_t *reply, size_t len) {
     memset(ret, 0, sizeof *ret);
     /* Id and question come back byte for byte; the agent is not one to change the case of letters. */
-    if (len < query_len || query_len < 16 || memcmp(reply, query, 2) != 0 || memcmp(reply + 12, query + 12, query_len - 12) != 0)
+    if (len < query_len || query_len < 16 || memcmp(reply, query, 2) != 0 ||
+        memcmp(reply + 12, query + 12, query_len - 12) != 0)
         return false;
     struct sp_rd rd = sp_rd_init(reply, len);
     rd.pos += 2;

@@ -1,5 +1,5 @@
-/* The little DNS that the NSS module needs: one question, and the answers to it. RFC 1035 4. Runs inside every program of the host, so
- * there is nothing here but bytes on the stack. */
+/* The little DNS that the NSS module needs: one question, and the answers to it. RFC 1035 4. Runs inside every program
+ * of the host, so there is nothing here but bytes on the stack. */
 #ifndef SP_NSS_WIRE_H
 #define SP_NSS_WIRE_H
 
@@ -16,8 +16,9 @@
 #define NSS_TYPE_PTR  12
 #define NSS_TYPE_AAAA 28
 
-/* A query for a name as a program gave it, with or without the final dot. RD is not set: what is not the agent's own is not to be asked
- * of others. The length; 0: cap (NSS_QUERY_MAX is enough) too small, or not a host's name (letters, digits, "-", "_"). */
+/* A query for a name as a program gave it, with or without the final dot. RD is not set: what is not the agent's own is
+ * not to be asked of others. The length; 0: cap (NSS_QUERY_MAX is enough) too small, or not a host's name (letters,
+ * digits, "-", "_"). */
 size_t nss_wire_query(const char *name, uint16_t type, uint16_t id, uint8_t *ret, size_t cap);
 /* The name below ip6.arpa of an address. RFC 3596 2.5. */
 void nss_wire_reverse(const uint8_t addr[16], char ret[NSS_NAME_MAX]);

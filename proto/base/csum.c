@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* One's complement sums do not care for byte order (RFC 1071 2 B), so words are added as this machine holds them, many bytes at a
- * time, and the folded result alone is brought into network order. */
+/* One's complement sums do not care for byte order (RFC 1071 2 B), so words are added as this machine holds them, many
+ * bytes at a time, and the folded result alone is brought into network order. */
 
 static inline uint64_t load32(const uint8_t *p) {
     uint32_t v;
@@ -11,7 +11,8 @@ static inline uint64_t load32(const uint8_t *p) {
     return v;
 }
 
-/* 64-bit sums of 32-bit words carry nothing out below 2^32 words; two of them, so that one addition need not wait for another. */
+/* 64-bit sums of 32-bit words carry nothing out below 2^32 words; two of them, so that one addition need not wait for
+ * another. */
 static uint64_t sum_words(const uint8_t *p, size_t len) {
     uint64_t a = 0, b = 0, c = 0, d = 0;
     for (; len >= 32; p += 32, len -= 32) {

@@ -123,8 +123,8 @@ static bool error_is_due(const uint8_t *packet, size_t len, bool to_multicast) {
     return next != NEXT_ICMP6 || (icmp >= 128 && icmp != 137);
 }
 
-static size_t write_error(const uint8_t src[16], const uint8_t *packet, size_t len, uint8_t type, uint8_t code, uint32_t word,
-                          uint8_t *out, size_t cap) {
+static size_t write_error(const uint8_t src[16], const uint8_t *packet, size_t len, uint8_t type, uint8_t code,
+                          uint32_t word, uint8_t *out, size_t cap) {
     size_t quoted = len < SP_TUNNEL_MAX - IP_HEAD - ICMP6_HEAD ? len : SP_TUNNEL_MAX - IP_HEAD - ICMP6_HEAD;
     size_t payload = ICMP6_HEAD + quoted;
     struct sp_wr wr = sp_wr_init(out, cap);
@@ -141,13 +141,15 @@ static size_t write_error(const uint8_t src[16], const uint8_t *packet, size_t l
     return IP_HEAD + payload;
 }
 
-size_t sp_tunnel_unreachable(const uint8_t src[16], const uint8_t *packet, size_t len, uint8_t code, uint8_t *out, size_t cap) {
+size_t sp_tunnel_unreachable(const uint8_t src[16], const uint8_t *packet, size_t len, uint8_t code, uint8_t *out,
+                             size_t cap) {
     if (!error_is_due(packet, len, false))
         return 0;
     return write_error(src, packet, len, ICMP6_UNREACHABLE, code, 0, out, cap);
 }
 
-size_t sp_tunnel_too_big(const uint8_t src[16], const uint8_t *packet, size_t len, uint32_t mtu, uint8_t *out, size_t cap) {
+size_t sp_tunnel_too_big(const uint8_t src[16], const uint8_t *packet, size_t len, uint32_t mtu, uint8_t *out,
+                         size_t cap) {
     if (!error_is_due(packet, len, true))
         return 0;
     return write_error(src, packet, len, ICMP6_TOO_BIG, 0, mtu, out, cap);

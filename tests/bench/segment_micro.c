@@ -1,4 +1,5 @@
-/* What splitting, joining and checksums cost: segment_micro. Gigabytes of payload a second of CPU time, the best of several rounds. */
+/* What splitting, joining and checksums cost: segment_micro. Gigabytes of payload a second of CPU time, the best of
+ * several rounds. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Replies as the NSS module reads them, inside every program of a host: first byte the type of the question, then the reply with id
- * and question put in. Also the bytes as a name to ask for. */
+/* Replies as the NSS module reads them, inside every program of a host: first byte the type of the question, then the
+ * reply with id and question put in. Also the bytes as a name to ask for. */
 #include "client/nss/wire.h"
 #include "tests/support/support.h"
 
@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     memcpy(reply + 2, data + 1, 2);
     memcpy(reply + 6, data + 3, 6);
     memcpy(reply + query_len, data + 10, len - 10);
-    if (nss_wire_reply(&r, query, query_len, reply, n) && (r.count > NSS_ADDRS_MAX || memchr(r.name, 0, sizeof r.name) == NULL))
+    if (nss_wire_reply(&r, query, query_len, reply, n) &&
+        (r.count > NSS_ADDRS_MAX || memchr(r.name, 0, sizeof r.name) == NULL))
         abort();
     free(reply);
     return 0;

@@ -1,6 +1,6 @@
-/* Queries of local programs, and replies of others. First byte: bit 0 forward, bit 1 search, bit 2: two bytes of length, the query,
- * then a reply to it that others gave; a reply's id and question are put right first with bit 3. Replies are whole and within bounds;
- * nothing of the zone is ever forwarded. */
+/* Queries of local programs, and replies of others. First byte: bit 0 forward, bit 1 search, bit 2: two bytes of
+ * length, the query, then a reply to it that others gave; a reply's id and question are put right first with bit 3.
+ * Replies are whole and within bounds; nothing of the zone is ever forwarded. */
 #include "tests/support/resolver_rig.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Packets of the host with any offload: 12 bytes of offload, then the packet. What can be split has right checksums and keeps every
- * byte of payload. Then the bytes as a row of packets, each after its length, into a joiner: split again, they are the same packets. */
+/* Packets of the host with any offload: 12 bytes of offload, then the packet. What can be split has right checksums and
+ * keeps every byte of payload. Then the bytes as a row of packets, each after its length, into a joiner: split again,
+ * they are the same packets. */
 #include "client/core/segment.h"
 #include "proto/base/bytes.h"
 

@@ -1,5 +1,5 @@
-/* Packets out of a tunnel: first byte, bit 0: the checksum counts. What is read and written again is read the same; errors about any
- * packet are whole. */
+/* Packets out of a tunnel: first byte, bit 0: the checksum counts. What is read and written again is read the same;
+ * errors about any packet are whole. */
 #include "proto/base/csum.h"
 #include "proto/control/tunnel.h"
 
@@ -15,7 +15,8 @@ static void check_again(const struct sp_tunnel_udp *u) {
     size_t n = sp_tunnel_udp_write(u, out, sizeof out);
     if (n != SP_TUNNEL_HEAD + u->len || sp_tunnel_udp_read(&back, out, n, true) != SP_OK || back.len != u->len)
         abort();
-    if (memcmp(back.src, u->src, 16) != 0 || memcmp(back.dst, u->dst, 16) != 0 || back.sport != u->sport || back.dport != u->dport)
+    if (memcmp(back.src, u->src, 16) != 0 || memcmp(back.dst, u->dst, 16) != 0 || back.sport != u->sport ||
+        back.dport != u->dport)
         abort();
 }
 
@@ -23,7 +24,8 @@ static void check_error(const uint8_t *out, size_t n) {
     if (n == 0)
         return;
     uint32_t sum = sp_csum_pseudo(out + 8, out + 24, 16, 58, n - 40);
-    if (n > SP_TUNNEL_MAX || sp_get_u16(out + 4) != n - 40 || sp_csum_fold(sp_csum_add(sum, out + 40, n - 40)) != 0xffff)
+    if (n > SP_TUNNEL_MAX || sp_get_u16(out + 4) != n - 40 ||
+        sp_csum_fold(sp_csum_add(sum, out + 40, n - 40)) != 0xffff)
         abort();
     /* Nothing is ever said about what was said here. */
     uint8_t more[SP_TUNNEL_MAX];

@@ -1,9 +1,9 @@
 /* The host side of the local resolver without a session, for test_local_resolver.py:
  *
- *   resolver-host hook MODE IFNAME ADDRESS ZONE   the host's resolver is set up until SIGTERM; prints the mode that was chosen
- *   resolver-host heal IFNAME                     what a killed one left is removed
- *   resolver-host serve SOCKET [CONF]              the zone me.signpost with the device laptop on the NSS module's socket; with a file
- *                                                 like resolv.conf other names are forwarded. Prints laptop's address. */
+ *   resolver-host hook MODE IFNAME ADDRESS ZONE   the host's resolver is set up until SIGTERM; prints the mode that was
+ * chosen resolver-host heal IFNAME                     what a killed one left is removed resolver-host serve SOCKET
+ * [CONF]              the zone me.signpost with the device laptop on the NSS module's socket; with a file like
+ * resolv.conf other names are forwarded. Prints laptop's address. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -62,11 +62,12 @@ static void put(struct world *w, uint64_t id, size_t len) {
 static void resolve(struct world *w, const struct sp_in *in) {
     struct sp_resolver_ask ask;
     struct sp_dir_entry *device;
+    sp_err err;
     size_t len = 0;
     switch (sp_resolver_query(&w->config, w->dir, in->data, in->len, 1, w->reply, sizeof w->reply, &len, &ask)) {
     case SP_RESOLVE_LOOK_UP: /* there is no session */
-        len = sp_resolver_answer(&w->config, w->dir, in->data, in->len, strncmp((const char *)ask.name.wire, "\4slow", 5) == 0 ? SP_ERR_STATE : SP_OK,
-                                 w->reply, sizeof w->reply, &device);
+        err = memcmp(ask.name.wire, "\4slow", 5) == 0 ? SP_ERR_STATE : SP_OK;
+        len = sp_resolver_answer(&w->config, w->dir, in->data, in->len, err, w->reply, sizeof w->reply, &device);
         break;
     case SP_RESOLVE_ASK:
         len = sp_resolver_relay(&w->config, in->data, in->len, NULL, 0, w->reply, sizeof w->reply);
@@ -102,8 +103,7 @@ static sp_err on_input(void *ctx, sp_instant now, sp_wall wall, const struct sp_
     return SP_OK;
 }
 
-static void on_expire(void *ctx, sp_instant now, sp_wall wall) {
-}
+static void on_expire(void *ctx, sp_instant now, sp_wall wall) {}
 
 static sp_instant on_deadline(void *ctx) {
     return SP_NEVER;
@@ -182,10 +182,12 @@ static void make_zone(struct world *w, bool forward, char ret[INET6_ADDRSTRLEN])
     struct sp_name name = name_of("laptop.me.signpost.");
     bool replaced;
     sp_mem_init(&w->mem, spl_grant_small(), 8 * SP_CHUNK);
-    w->config = (struct sp_resolver_config){.zone = name_of("me.signpost."), .self = name_of("phone.me.signpost."), .forward = forward, .search = true};
+    w->config = (struct sp_resolver_config){
+        .zone = name_of("me.signpost."), .self = name_of("phone.me.signpost."), .forward = forward, .search = true};
     struct sp_directory_config dc = {.mem = &w->mem, .limit = 10, .zone = w->config.zone, .self = w->config.self};
     sp_ed25519_from_seed(&key, seed);
-    if (sp_directory_new(&w->dir, &dc) != SP_OK || sp_directory_learn(w->dir, &name, key.pub, SP_DIR_SESSION, 0, &laptop, &replaced) != SP_OK)
+    if (sp_directory_new(&w->dir, &dc) != SP_OK ||
+        sp_directory_learn(w->dir, &name, key.pub, SP_DIR_SESSION, 0, &laptop, &replaced) != SP_OK)
         die("no directory");
     inet_ntop(AF_INET6, laptop->overlay, ret, INET6_ADDRSTRLEN);
 }

@@ -46,7 +46,8 @@ void resolver_rig_free(struct resolver_rig *r) {
     sp_mem_done(&r->mem);
 }
 
-void resolver_rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t udp_size, uint16_t edns_flags) {
+void resolver_rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t udp_size,
+                        uint16_t edns_flags) {
     struct sp_msgw w;
     struct sp_optw o;
     struct sp_name n = resolver_rig_name(name);
@@ -60,7 +61,8 @@ void resolver_rig_query(struct resolver_rig *r, const char *name, uint16_t type,
 }
 
 enum sp_resolver_verdict resolver_rig_ask(struct resolver_rig *r) {
-    return sp_resolver_query(&r->config, r->dir, r->query, r->query_len, SP_SEC, r->out, sizeof r->out, &r->out_len, &r->ask);
+    return sp_resolver_query(&r->config, r->dir, r->query, r->query_len, SP_SEC, r->out, sizeof r->out, &r->out_len,
+                             &r->ask);
 }
 
 const char *resolver_rig_text(struct resolver_rig *r, const char *name, uint16_t type) {
@@ -71,7 +73,10 @@ const char *resolver_rig_text(struct resolver_rig *r, const char *name, uint16_t
         return resolver_rig_reply(r);
     sp_name_to_text(&r->ask.name, text);
     snprintf(r->text, sizeof r->text, "%s%s",
-             v == SP_RESOLVE_LOOK_UP ? "LOOK_UP " : v == SP_RESOLVE_ASK ? "ASK " : v == SP_RESOLVE_FORWARD ? "FORWARD" : "DROP",
+             v == SP_RESOLVE_LOOK_UP   ? "LOOK_UP "
+             : v == SP_RESOLVE_ASK     ? "ASK "
+             : v == SP_RESOLVE_FORWARD ? "FORWARD"
+                                       : "DROP",
              v == SP_RESOLVE_LOOK_UP || v == SP_RESOLVE_ASK ? text : "");
     return r->text;
 }
@@ -115,7 +120,8 @@ const char *resolver_rig_reply(struct resolver_rig *r) {
     CHECK(sp_msg_parse(&m, r->out, r->out_len) == SP_OK && (m.flags & SP_FLAG_QR) != 0);
     CHECK(r->out_len <= SP_RESOLVER_UDP_MAX);
     if (sp_msg_parse(&q, r->query, r->query_len) == SP_OK && q.count[0] == 1)
-        CHECK(m.id == q.id && m.count[0] == 1 && sp_name_equal(&m.qname, &q.qname) && m.qtype == q.qtype && m.qclass == q.qclass);
+        CHECK(m.id == q.id && m.count[0] == 1 && sp_name_equal(&m.qname, &q.qname) && m.qtype == q.qtype &&
+              m.qclass == q.qclass);
     r->text[0] = 0;
     unsigned rcode = SP_RCODE_OF(m.flags) | (m.edns.present ? (unsigned)m.edns.ext_rcode << 4 : 0);
     add(r, "%u%s%s%s%s%s%s", rcode, m.flags & SP_FLAG_AA ? " AA" : "", m.flags & SP_FLAG_TC ? " TC" : "",

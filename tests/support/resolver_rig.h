@@ -21,12 +21,13 @@ void resolver_rig_init(struct resolver_rig *r);
 void resolver_rig_free(struct resolver_rig *r);
 struct sp_name resolver_rig_name(const char *text);
 /* Makes r->query: id 0x1234, RD; with EDNS if udp_size is not 0. */
-void resolver_rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t udp_size, uint16_t edns_flags);
+void resolver_rig_query(struct resolver_rig *r, const char *name, uint16_t type, uint16_t udp_size,
+                        uint16_t edns_flags);
 enum sp_resolver_verdict resolver_rig_ask(struct resolver_rig *r);
 /* A query without EDNS, and r->text of what comes of it: "LOOK_UP name", "ASK name", "FORWARD", "DROP" or the reply. */
 const char *resolver_rig_text(struct resolver_rig *r, const char *name, uint16_t type);
-/* "rcode flags; owner ttl type rdata; ...": the answers; then "| " and the authority's, "| " and the additional section's records, "OPT
- * size flags ede text". Checks that the whole parses and that id and question are the query's. */
+/* "rcode flags; owner ttl type rdata; ...": the answers; then "| " and the authority's, "| " and the additional
+ * section's records, "OPT size flags ede text". Checks that it parses and that id and question are the query's. */
 const char *resolver_rig_reply(struct resolver_rig *r);
 
 #endif

@@ -93,12 +93,15 @@ static void after_a_look_up_the_address(void **state) {
 static void rfc8914_a_failed_look_up_says_why(void **state) {
     struct sp_dir_entry *device;
     resolver_rig_query(r, "tablet.me.signpost.", SP_TYPE_AAAA, 1232, 0);
-    r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_STATE, r->out, sizeof r->out, &device);
+    r->out_len =
+        sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_STATE, r->out, sizeof r->out, &device);
     assert_string_equal(resolver_rig_reply(r), "2 RD | OPT 1232 22 no session with the signpost");
-    r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_AGAIN, r->out, sizeof r->out, &device);
+    r->out_len =
+        sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_AGAIN, r->out, sizeof r->out, &device);
     assert_string_equal(resolver_rig_reply(r), "2 RD | OPT 1232 22 no answer from the signpost");
     resolver_rig_query(r, "tablet.me.signpost.", SP_TYPE_AAAA, 0, 0);
-    r->out_len = sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_AGAIN, r->out, sizeof r->out, &device);
+    r->out_len =
+        sp_resolver_answer(&r->config, r->dir, r->query, r->query_len, SP_ERR_AGAIN, r->out, sizeof r->out, &device);
     assert_string_equal(resolver_rig_reply(r), "2 RD");
 }
 
@@ -172,7 +175,8 @@ static void rfc3596_reverse_names(void **state) {
     assert_null(r->ask.device);
     expect(name, SP_TYPE_ANY, want, NULL);
     strcpy(apex, name + 32);
-    snprintf(want, sizeof want, "0 AA RD | %s 30 SOA signpost.me.signpost. hostmaster.me.signpost. 1 3600 600 86400 30", apex);
+    snprintf(want, sizeof want, "0 AA RD | %s 30 SOA signpost.me.signpost. hostmaster.me.signpost. 1 3600 600 86400 30",
+             apex);
     expect(name, SP_TYPE_TXT, want, NULL);
     expect(apex, SP_TYPE_NS, want, NULL);
     expect(name + 2, SP_TYPE_PTR, want, NULL); /* RFC 8020: between apex and addresses */
@@ -182,7 +186,8 @@ static void rfc3596_reverse_names(void **state) {
     expect(reverse_text(addr, name), SP_TYPE_PTR, want, NULL);
     name[0] = 'g';
     expect(name, SP_TYPE_PTR, want, NULL);
-    snprintf(want, sizeof want, "0 AA RD; %s 30 SOA signpost.me.signpost. hostmaster.me.signpost. 1 3600 600 86400 30", apex);
+    snprintf(want, sizeof want, "0 AA RD; %s 30 SOA signpost.me.signpost. hostmaster.me.signpost. 1 3600 600 86400 30",
+             apex);
     expect(apex, SP_TYPE_SOA, want, NULL);
     reverse_text(r->config.self_addr, name);
     snprintf(want, sizeof want, "0 AA RD; %s 30 PTR phone.me.signpost.", name);
@@ -192,14 +197,17 @@ static void rfc3596_reverse_names(void **state) {
 /* ---- what never leaves ---- */
 
 static void nothing_of_ours_is_forwarded(void **state) {
-    static const uint16_t types[] = {SP_TYPE_A,   SP_TYPE_NS,   SP_TYPE_CNAME,  SP_TYPE_SOA, SP_TYPE_PTR,   SP_TYPE_MX,    SP_TYPE_TXT, SP_TYPE_KEY,
-                                     SP_TYPE_SRV, SP_TYPE_AAAA, SP_TYPE_DNAME,  SP_TYPE_DS,  SP_TYPE_SSHFP, SP_TYPE_HTTPS, SP_TYPE_ANY, SP_TYPE_AXFR,
-                                     SP_TYPE_TSIG, SP_TYPE_OPT, SP_TYPE_DNSKEY, 999,         65280,         65300};
+    static const uint16_t types[] = {SP_TYPE_A,     SP_TYPE_NS,   SP_TYPE_CNAME, SP_TYPE_SOA,    SP_TYPE_PTR,
+                                     SP_TYPE_MX,    SP_TYPE_TXT,  SP_TYPE_KEY,   SP_TYPE_SRV,    SP_TYPE_AAAA,
+                                     SP_TYPE_DNAME, SP_TYPE_DS,   SP_TYPE_SSHFP, SP_TYPE_HTTPS,  SP_TYPE_ANY,
+                                     SP_TYPE_AXFR,  SP_TYPE_TSIG, SP_TYPE_OPT,   SP_TYPE_DNSKEY, 999,
+                                     65280,         65300};
     char name[300];
     r->config.forward = r->config.search = true;
     for (unsigned n = 0; n < 12; n++) {
-        static const char *const names[] = {"me.signpost.", "x.me.signpost.", "x.y.me.signpost.", "phone.me.signpost.", "laptop.me.signpost.",
-                                            "wpad.me.signpost.", "a.laptop.ME.SIGNPOST.", "*.me.signpost."};
+        static const char *const names[] = {"me.signpost.",          "x.me.signpost.",      "x.y.me.signpost.",
+                                            "phone.me.signpost.",    "laptop.me.signpost.", "wpad.me.signpost.",
+                                            "a.laptop.ME.SIGNPOST.", "*.me.signpost."};
         if (n < 8)
             strcpy(name, names[n]);
         else

@@ -42,7 +42,8 @@ static void answer(uint16_t flags, const struct record *records) {
         struct sp_wr wr = sp_wr_init(rdata, sizeof rdata);
         struct sp_name owner = resolver_rig_name(records->owner);
         assert_int_equal(sp_rdata_from_text(records->type, records->rdata, strlen(records->rdata), NULL, &wr), SP_OK);
-        assert_int_equal(sp_msgw_rr(&w, records->section, &owner, records->type, SP_CLASS_IN, 60, rdata, sp_wr_len(&wr)), SP_OK);
+        assert_int_equal(
+            sp_msgw_rr(&w, records->section, &owner, records->type, SP_CLASS_IN, 60, rdata, sp_wr_len(&wr)), SP_OK);
     }
     reply_len = sp_msgw_end(&w);
 }
@@ -59,15 +60,17 @@ static const char *relay(void) {
 
 static void ordinary_answers_pass(void **state) {
     resolver_rig_query(r, "www.example.com.", SP_TYPE_A, 0, 0);
-    answer(SP_FLAG_RD | SP_FLAG_RA | SP_FLAG_AA | SP_FLAG_AD, (struct record[]){{1, "www.example.com.", SP_TYPE_CNAME, "web.example.com."},
-                                                                  {1, "web.example.com.", SP_TYPE_A, "192.0.2.1"},
-                                                                  {1, "web.example.com.", SP_TYPE_A, "192.168.1.1"},
-                                                                  {2, "example.com.", SP_TYPE_NS, "ns.example.com."},
-                                                                  {3, "ns.example.com.", SP_TYPE_AAAA, "2001:db8::1"},
-                                                                  {0}});
-    assert_string_equal(upstream(), "0 RD RA; www.example.com. 60 CNAME web.example.com.; web.example.com. 60 A 192.0.2.1; "
-                                    "web.example.com. 60 A 192.168.1.1 | example.com. 60 NS ns.example.com. | "
-                                    "ns.example.com. 60 AAAA 2001:db8::1");
+    answer(SP_FLAG_RD | SP_FLAG_RA | SP_FLAG_AA | SP_FLAG_AD,
+           (struct record[]){{1, "www.example.com.", SP_TYPE_CNAME, "web.example.com."},
+                             {1, "web.example.com.", SP_TYPE_A, "192.0.2.1"},
+                             {1, "web.example.com.", SP_TYPE_A, "192.168.1.1"},
+                             {2, "example.com.", SP_TYPE_NS, "ns.example.com."},
+                             {3, "ns.example.com.", SP_TYPE_AAAA, "2001:db8::1"},
+                             {0}});
+    assert_string_equal(upstream(),
+                        "0 RD RA; www.example.com. 60 CNAME web.example.com.; web.example.com. 60 A 192.0.2.1; "
+                        "web.example.com. 60 A 192.168.1.1 | example.com. 60 NS ns.example.com. | "
+                        "ns.example.com. 60 AAAA 2001:db8::1");
     /* NXDOMAIN with its SOA. */
     answer(SP_FLAG_RD | SP_RCODE_NXDOMAIN, (struct record[]){{2, "com.", SP_TYPE_SOA, "a. b. 1 2 3 4 5"}, {0}});
     assert_string_equal(upstream(), "3 RD RA | com. 60 SOA a. b. 1 2 3 4 5");
@@ -80,7 +83,8 @@ static const char *upstream_one(uint16_t type, const char *rdata) {
 }
 
 static void overlay_text(const uint8_t prefix[8], char ret[64]) {
-    snprintf(ret, 64, "%x:%x:%x:%x::5", sp_get_u16(prefix), sp_get_u16(prefix + 2), sp_get_u16(prefix + 4), sp_get_u16(prefix + 6));
+    snprintf(ret, 64, "%x:%x:%x:%x::5", sp_get_u16(prefix), sp_get_u16(prefix + 2), sp_get_u16(prefix + 4),
+             sp_get_u16(prefix + 6));
 }
 
 /* A stranger's name must not lead into the overlay or to this machine. */
@@ -104,8 +108,8 @@ static void rebinding_addresses_are_dropped(void **state) {
 }
 
 static void rfc9460_hints_are_looked_at(void **state) {
-    static const char *const bad[] = {"1 . ipv4hint=127.0.0.1", "1 . alpn=h2 ipv4hint=192.0.2.1,127.0.0.1", "1 . ipv6hint=::1",
-                                      "1 x.example. ipv6hint=2001:db8::1,::"};
+    static const char *const bad[] = {"1 . ipv4hint=127.0.0.1", "1 . alpn=h2 ipv4hint=192.0.2.1,127.0.0.1",
+                                      "1 . ipv6hint=::1", "1 x.example. ipv6hint=2001:db8::1,::"};
     for (unsigned i = 0; i < 4; i++) {
         assert_string_equal(upstream_one(SP_TYPE_HTTPS, bad[i]), "0 RD RA");
         assert_string_equal(upstream_one(SP_TYPE_SVCB, bad[i]), "0 RD RA");

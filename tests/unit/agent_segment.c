@@ -75,7 +75,8 @@ static void put_ip(const struct kind *k, uint8_t *p, size_t len) {
 }
 
 /* A packet whose transport checksum is the pseudo header's sum, and its offload. */
-static size_t make(const struct kind *k, uint8_t *p, size_t payload, uint16_t gso_size, uint8_t tcp_flags, struct sp_offload *off) {
+static size_t make(const struct kind *k, uint8_t *p, size_t payload, uint16_t gso_size, uint8_t tcp_flags,
+                   struct sp_offload *off) {
     size_t ip_len = ip_len_of(k), hdr = hdr_len_of(k), len = hdr + payload;
     uint8_t *t = p + ip_len;
     put_ip(k, p, len);
@@ -106,14 +107,15 @@ static size_t make(const struct kind *k, uint8_t *p, size_t payload, uint16_t gs
     return len;
 }
 
-static const struct kind kinds[] = {{true, true, 0, 12},  {true, true, 0, 0},  {false, true, 0, 12}, {false, true, 8, 0},
-                                    {true, false, 0, 0},  {false, false, 0, 0}, {false, false, 4, 0}};
+static const struct kind kinds[] = {{true, true, 0, 12}, {true, true, 0, 0},  {false, true, 0, 12},
+                                    {false, true, 8, 0}, {true, false, 0, 0}, {false, false, 0, 0},
+                                    {false, false, 4, 0}};
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
 /* ---- splitting ---- */
 
-static void check_segment(const struct kind *k, const uint8_t *super, const uint8_t *seg, size_t len, unsigned index, size_t at,
-                          bool last) {
+static void check_segment(const struct kind *k, const uint8_t *super, const uint8_t *seg, size_t len, unsigned index,
+                          size_t at, bool last) {
     size_t ip_len = ip_len_of(k), hdr = hdr_len_of(k);
     const uint8_t *t = seg + ip_len, *st = super + ip_len;
     assert_true(checksums_right(seg, ip_len, len));
@@ -127,8 +129,8 @@ static void check_segment(const struct kind *k, const uint8_t *super, const uint
         return;
     }
     assert_int_equal(sp_get_u32(t + 4), (uint32_t)(sp_get_u32(st + 4) + at));
-    assert_int_equal(t[13] & 0x09, last ? st[13] & 0x09 : 0);          /* FIN, PSH */
-    assert_int_equal(t[13] & 0x80, index == 0 ? st[13] & 0x80 : 0);    /* CWR */
+    assert_int_equal(t[13] & 0x09, last ? st[13] & 0x09 : 0);       /* FIN, PSH */
+    assert_int_equal(t[13] & 0x80, index == 0 ? st[13] & 0x80 : 0); /* CWR */
     assert_int_equal(t[13] & ~0x89, st[13] & ~0x89);
 }
 
@@ -215,12 +217,12 @@ static void wrong_packets_are_errors(void **state) {
     struct sp_offload off, none = {0};
     struct sp_segmenter s;
     assert_int_equal(with(&kinds[0], 0, 0x50, NULL), SP_ERR_UNSUP);
-    assert_int_equal(with(&kinds[0], 5, 1, NULL), SP_ERR_FORM);      /* IPv6's length */
-    assert_int_equal(with(&kinds[0], 6, 43, NULL), SP_ERR_RANGE);    /* behind another header */
-    assert_int_equal(with(&kinds[0], 52, 0x40, NULL), SP_ERR_FORM);  /* TCP's header */
-    assert_int_equal(with(&kinds[3], 0, 0x44, NULL), SP_ERR_FORM);   /* IPv4's header */
+    assert_int_equal(with(&kinds[0], 5, 1, NULL), SP_ERR_FORM);     /* IPv6's length */
+    assert_int_equal(with(&kinds[0], 6, 43, NULL), SP_ERR_RANGE);   /* behind another header */
+    assert_int_equal(with(&kinds[0], 52, 0x40, NULL), SP_ERR_FORM); /* TCP's header */
+    assert_int_equal(with(&kinds[3], 0, 0x44, NULL), SP_ERR_FORM);  /* IPv4's header */
     assert_int_equal(with(&kinds[3], 2, 1, NULL), SP_ERR_FORM);
-    assert_int_equal(with(&kinds[3], 6, 0x20, NULL), SP_ERR_RANGE);  /* a fragment */
+    assert_int_equal(with(&kinds[3], 6, 0x20, NULL), SP_ERR_RANGE); /* a fragment */
     assert_int_equal(sp_segmenter_init(&s, big, 0, &none), SP_ERR_UNSUP);
     for (unsigned i = 0; i < KINDS; i++) {
         size_t len = make(&kinds[i], big, 0, 1000, 0x18, &off);
@@ -293,8 +295,7 @@ static bool joins(const struct kind *k, size_t second, void (*change)(uint8_t *p
     if (change != NULL) {
         change(p);
         sp_put_u16(t + off.csum_offset, 0);
-        sp_put_u16(t + off.csum_offset,
-                   (uint16_t)(0xffff - slow_add(slow_pseudo(p, ip_len, n), t, n - ip_len)));
+        sp_put_u16(t + off.csum_offset, (uint16_t)(0xffff - slow_add(slow_pseudo(p, ip_len, n), t, n - ip_len)));
         if (!k->v6) {
             sp_put_u16(p + 10, 0);
             sp_put_u16(p + 10, (uint16_t)(0xffff - slow_add(0, p, ip_len)));
@@ -313,36 +314,86 @@ static bool joins(const struct kind *k, size_t second, void (*change)(uint8_t *p
     return false;
 }
 
-static void v6_class(uint8_t *p) { p[1] ^= 1; }
-static void v6_hops(uint8_t *p) { p[7]--; }
-static void v6_src(uint8_t *p) { p[23] ^= 1; }
-static void v6_dst(uint8_t *p) { p[39] ^= 1; }
-static void v6_sport(uint8_t *p) { p[41] ^= 1; }
-static void v6_dport(uint8_t *p) { p[43] ^= 1; }
-static void v6_seq(uint8_t *p) { p[47] ^= 1; }
-static void v6_ack(uint8_t *p) { p[51] ^= 1; }
-static void v6_fin(uint8_t *p) { p[53] |= 1; }
-static void v6_syn(uint8_t *p) { p[53] |= 2; }
-static void v6_rst(uint8_t *p) { p[53] |= 4; }
-static void v6_urg(uint8_t *p) { p[53] |= 0x20; }
-static void v6_ece(uint8_t *p) { p[53] |= 0x40; }
-static void v6_no_ack(uint8_t *p) { p[53] = 0; }
-static void v6_window(uint8_t *p) { p[55] ^= 1; }
-static void v6_urgent(uint8_t *p) { p[59] ^= 1; }
-static void v6_option(uint8_t *p) { p[71] ^= 1; }
-static void v6_psh(uint8_t *p) { p[53] |= 8; }
-static void v4_tos(uint8_t *p) { p[1] ^= 4; }
-static void v4_id(uint8_t *p) { p[5] ^= 1; }
-static void v4_df(uint8_t *p) { p[6] = 0; }
-static void v4_more(uint8_t *p) { p[6] = 0x20; }
-static void v4_ttl(uint8_t *p) { p[8]--; }
-static void v4_src(uint8_t *p) { p[15] ^= 1; }
-static void v4_dst(uint8_t *p) { p[19] ^= 1; }
+static void v6_class(uint8_t *p) {
+    p[1] ^= 1;
+}
+static void v6_hops(uint8_t *p) {
+    p[7]--;
+}
+static void v6_src(uint8_t *p) {
+    p[23] ^= 1;
+}
+static void v6_dst(uint8_t *p) {
+    p[39] ^= 1;
+}
+static void v6_sport(uint8_t *p) {
+    p[41] ^= 1;
+}
+static void v6_dport(uint8_t *p) {
+    p[43] ^= 1;
+}
+static void v6_seq(uint8_t *p) {
+    p[47] ^= 1;
+}
+static void v6_ack(uint8_t *p) {
+    p[51] ^= 1;
+}
+static void v6_fin(uint8_t *p) {
+    p[53] |= 1;
+}
+static void v6_syn(uint8_t *p) {
+    p[53] |= 2;
+}
+static void v6_rst(uint8_t *p) {
+    p[53] |= 4;
+}
+static void v6_urg(uint8_t *p) {
+    p[53] |= 0x20;
+}
+static void v6_ece(uint8_t *p) {
+    p[53] |= 0x40;
+}
+static void v6_no_ack(uint8_t *p) {
+    p[53] = 0;
+}
+static void v6_window(uint8_t *p) {
+    p[55] ^= 1;
+}
+static void v6_urgent(uint8_t *p) {
+    p[59] ^= 1;
+}
+static void v6_option(uint8_t *p) {
+    p[71] ^= 1;
+}
+static void v6_psh(uint8_t *p) {
+    p[53] |= 8;
+}
+static void v4_tos(uint8_t *p) {
+    p[1] ^= 4;
+}
+static void v4_id(uint8_t *p) {
+    p[5] ^= 1;
+}
+static void v4_df(uint8_t *p) {
+    p[6] = 0;
+}
+static void v4_more(uint8_t *p) {
+    p[6] = 0x20;
+}
+static void v4_ttl(uint8_t *p) {
+    p[8]--;
+}
+static void v4_src(uint8_t *p) {
+    p[15] ^= 1;
+}
+static void v4_dst(uint8_t *p) {
+    p[19] ^= 1;
+}
 
 static void other_flows_stay_apart(void **state) {
-    static void (*const tcp6[])(uint8_t *) = {v6_class, v6_hops, v6_src, v6_dst,    v6_sport,  v6_dport,  v6_seq,    v6_ack,
-                                              v6_fin,   v6_syn,  v6_rst, v6_urg,    v6_ece,    v6_no_ack, v6_window, v6_urgent,
-                                              v6_option};
+    static void (*const tcp6[])(uint8_t *) = {v6_class, v6_hops,   v6_src,    v6_dst,    v6_sport, v6_dport,
+                                              v6_seq,   v6_ack,    v6_fin,    v6_syn,    v6_rst,   v6_urg,
+                                              v6_ece,   v6_no_ack, v6_window, v6_urgent, v6_option};
     static void (*const tcp4[])(uint8_t *) = {v4_tos, v4_id, v4_df, v4_more, v4_ttl, v4_src, v4_dst};
     assert_true(joins(&kinds[0], 1000, NULL, true));
     assert_true(joins(&kinds[0], 1000, v6_psh, true));

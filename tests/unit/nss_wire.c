@@ -37,7 +37,8 @@ static void rfc1035_queries(void **state) {
 }
 
 static void what_is_no_host_is_not_asked(void **state) {
-    static const char *const bad[] = {"", ".", "a..b", ".a", "a b", "a\\.b", "a..", "caf\xc3\xa9.example", "a/b", "a@b", "fd00::1"};
+    static const char *const bad[] = {"",    ".",   "a..b",   ".a", "a b", "a\\.b", "a..", "caf\xc3\xa9.example",
+                                      "a/b", "a@b", "fd00::1"};
     char label[65], name[300] = "";
     for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(nss_wire_query(bad[i], 1, 1, query, sizeof query), 0);
@@ -145,9 +146,12 @@ static void other_replies_are_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rfc1035_queries), cmocka_unit_test(what_is_no_host_is_not_asked),
-        cmocka_unit_test(addresses),       cmocka_unit_test(sixteen_addresses_at_most),
-        cmocka_unit_test(names),           cmocka_unit_test(pointers_end),
+        cmocka_unit_test(rfc1035_queries),
+        cmocka_unit_test(what_is_no_host_is_not_asked),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(sixteen_addresses_at_most),
+        cmocka_unit_test(names),
+        cmocka_unit_test(pointers_end),
         cmocka_unit_test(other_replies_are_none),
     };
     return cmocka_run_group_tests_name("nss_wire", tests, NULL, NULL);
