@@ -221,6 +221,7 @@ void sp_rendezvous_renew(struct sp_server *s, struct sp_ctlsession *a) {
         side_of(a, end_of(p, a)->channel, &of_a);
         side_of(b, end_of(p, b)->channel, &of_b);
         (void)push_plan(s, b, a, false, &of_b, &of_a, NULL);
+        (void)push_plan(s, a, b, false, &of_a, &of_b, NULL); /* it may have started anew, and a punch takes both */
     }
 }
 

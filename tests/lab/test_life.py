@@ -1,4 +1,8 @@
 """Connections that outlive their paths: what a person's TCP goes through, between two devices behind NATs of their own."""
+import signal
+import subprocess
+import time
+
 import pytest
 
 from daemons import Agent, Signpost
@@ -120,3 +124,18 @@ def test_a_nat_that_forgets(lab):
     alice.await_state(bob, "direct", seconds=60)
     assert bob.await_state(alice, "direct")["endpoint"] != before
     flow.moves().finish()
+
+
+def test_devices_that_start_again_with_other_wishes(lab):
+    """One asks the signpost for the other while that is still known by its last run, which wanted no direct paths."""
+    _, _, (alice, bob) = homes(lab)
+    alice.serve()
+    alice.stop()
+    alice.up("--no-direct")
+    alice.echo("udp", bob)
+    alice.stop(signal.SIGKILL), bob.stop(signal.SIGKILL)
+    bob.up().settled()
+    bob.device.popen(*bob.echo_command("chat", alice, 120, 20), stdout=subprocess.DEVNULL)
+    time.sleep(1)
+    alice.up()
+    bob.await_state(alice, "direct", seconds=25)
