@@ -4,6 +4,9 @@
 
 #include "client/linux/dns_hook.h"
 
+/* Whether the hosts line of /etc/nsswitch.conf names this source. */
+bool spl_nsswitch_names(const char *source);
+
 /* ---- systemd-resolved ---- */
 
 bool spl_resolved_runs(void);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "client/linux/dns_hook.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,31 @@ enum spl_dns_mode spl_dns_mode_choose(enum spl_dns_mode mode) {
     return spl_resolvconf_exists() ? SPL_DNS_RESOLVCONF : SPL_DNS_NSS;
 }
 
+bool spl_nsswitch_names(const char *source) {
+    char line[512], *rest;
+    bool found = false;
+    FILE *f = fopen("/etc/nsswitch.conf", "re");
+    while (f != NULL && !found && fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "#\n")] = 0;
+        const char *word = strtok_r(line, " \t", &rest);
+        if (word == NULL || strcmp(word, "hosts:") != 0)
+            continue;
+        while (!found && (word = strtok_r(NULL, " \t", &rest)) != NULL)
+            found = strcmp(word, source) == 0;
+    }
+    if (f != NULL)
+        fclose(f);
+    return found;
+}
+
+/* Programs find us only if their owner says so. */
+static void advise_nss(void) {
+    if (!spl_nsswitch_names("signpost"))
+        spl_say("programs of this host do not look here for names yet: in /etc/nsswitch.conf, put \"signpost "
+                "[!UNAVAIL=return]\" before "
+                "\"dns\" (nss-signpost(8))");
+}
+
 sp_err spl_dns_hook_set(struct spl_dns_hook **ret, struct event_base *base, const struct spl_dns_hook_config *config,
                         struct spl_error *err) {
     struct spl_dns_hook *h = calloc(1, sizeof *h);
@@ -62,6 +88,8 @@ sp_err spl_dns_hook_set(struct spl_dns_hook **ret, struct event_base *base, cons
     }
     if (config->mode == SPL_DNS_RESOLVED)
         h->watch = spl_resolved_watch_new(base, &h->config);
+    if (config->mode == SPL_DNS_NSS)
+        advise_nss();
     *ret = h;
     return SP_OK;
 }

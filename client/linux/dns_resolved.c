@@ -133,6 +133,18 @@ static void revert(sd_bus *bus, unsigned ifindex) {
     (void)call(bus, m, r, "RevertLink", NULL);
 }
 
+/* Programs ask systemd-resolved through its own line of resolv.conf, or through nss-resolve; where neither is set up,
+ * what it is told helps nobody. */
+static void advise(sd_bus *bus) {
+    char *mode = NULL;
+    int r = sd_bus_get_property_string(bus, SERVICE, OBJECT, MANAGER, "ResolvConfMode", NULL, &mode);
+    bool asked = r < 0 || strcmp(mode, "stub") == 0 || strcmp(mode, "static") == 0 || spl_nsswitch_names("resolve");
+    free(mode);
+    if (!asked)
+        spl_say("warning: systemd-resolved runs, but programs of this host do not ask it: link /etc/resolv.conf to "
+                "/run/systemd/resolve/stub-resolv.conf, or choose another --dns");
+}
+
 sp_err spl_resolved_set(const struct spl_dns_hook_config *config, struct spl_error *err) {
     sd_bus *bus = open_bus();
     if (bus == NULL)
@@ -140,7 +152,9 @@ sp_err spl_resolved_set(const struct spl_dns_hook_config *config, struct spl_err
     sp_err e = has_owner(bus) ? set_all(bus, config, err)
                               : spl_error_set(err, SP_ERR_NOENT,
                                               "systemd-resolved does not run; start it, or choose another --dns");
-    if (e != SP_OK && e != SP_ERR_NOENT)
+    if (e == SP_OK)
+        advise(bus);
+    else if (e != SP_ERR_NOENT)
         revert(bus, config->ifindex);
     sd_bus_flush_close_unref(bus);
     return e;

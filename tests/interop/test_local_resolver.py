@@ -142,6 +142,7 @@ def test_nss_without_an_agent_the_next_source_answers(nss):
     assert nss.getent("ahosts", "laptop.me.signpost")[0] == nss.laptop
 
 
+@pytest.mark.slow
 def test_nss_an_agent_that_hangs_is_given_up(nss):
     nss.agent.send_signal(signal.SIGSTOP)
     assert nss.getent("ahosts", "elsewhere.example")[0] == "192.0.2.7"
@@ -379,6 +380,30 @@ def test_resolved_asks_us_for_the_zone_and_for_nothing_else(space, resolved):
     stop(p)
     assert resolved.ask(f"laptop.{ZONE}", "AAAA") == ""
     assert ZONE not in resolved.ctl("domain")
+
+
+def said(p):
+    """What a process has said on stderr, once it is stopped."""
+    p.send_signal(signal.SIGTERM)
+    return p.communicate(timeout=20)[1]
+
+
+def with_hosts_line(folder, sources):
+    (folder / "nsswitch").write_text(f"passwd: files\nhosts: {sources} # comment signpost resolve\n")
+    return ["unshare", "-m", "sh", "-c", f"mount --bind {folder}/nsswitch /etc/nsswitch.conf && exec \"$@\"", "sh"]
+
+
+@pytest.mark.parametrize("sources, advice", [("files dns", True), ("files resolve [!UNAVAIL=return] dns", False)])
+def test_resolved_that_nobody_asks_is_said(space, resolved, sources, advice):
+    """Its /etc/resolv.conf is not its own here."""
+    p, _ = space.start(*with_hosts_line(space.folder, sources), HOST, "hook", "resolved", "tun0", RESOLVER, ZONE, env=resolved.env)
+    assert ("programs of this host do not ask it" in said(p)) == advice
+
+
+@pytest.mark.parametrize("sources, advice", [("files dns", True), ("files signpost [!UNAVAIL=return] dns", False)])
+def test_nss_that_nobody_asks_is_said(folder, sources, advice):
+    p, _ = start(*with_hosts_line(folder, sources), HOST, "hook", "nss", "lo", RESOLVER, ZONE)
+    assert ('put "signpost [!UNAVAIL=return]" before "dns"' in said(p)) == advice
 
 
 def test_resolved_forgets_us_with_the_device(space, resolved):
