@@ -13,8 +13,8 @@ struct scenario {
 };
 
 static const struct scenario SCENARIOS[] = {
-    {"net", path_net}, {"matrix", path_matrix}, {"timing", path_timing},
-    {"mtu", path_mtu}, {"chaos", path_chaos},   {"hostile", path_hostile},
+    {"net", path_net},     {"matrix", path_matrix},   {"timing", path_timing},       {"mtu", path_mtu},
+    {"chaos", path_chaos}, {"hostile", path_hostile}, {"plaintext", path_plaintext},
 };
 #define COUNT (sizeof SCENARIOS / sizeof SCENARIOS[0])
 

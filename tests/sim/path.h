@@ -16,5 +16,6 @@ void path_mtu(struct sim *s, struct path_result *r);    /* narrow paths */
 void path_chaos(struct sim *s, struct path_result *r);  /* all that goes wrong, for a while */
 void path_hostile(struct sim *s,
                   struct path_result *r); /* strangers who send what they like, and a signpost that lies */
+void path_plaintext(struct sim *s, struct path_result *r); /* fails: agents whose cipher hides nothing */
 
 #endif
