@@ -139,18 +139,22 @@ static bool ready(struct spl_upstream *u) {
 
 /* ---- answers ---- */
 
-/* Answers may come while the core waits for us to return: they are delivered in a turn of the loop's own. */
-static void finish(struct asked *a, sp_err err, const uint8_t *reply, size_t len) {
+/* Keeps the latest reply, with the program's own id. */
+static void keep(struct asked *a, const uint8_t *reply, size_t len) {
+    free(a->reply);
+    a->reply = malloc(len);
+    if (a->reply == NULL)
+        return;
+    memcpy(a->reply, reply, len);
+    sp_put_u16(a->reply, a->query_id);
+    a->reply_len = len;
+}
+
+/* err: why there is no reply, if there is none. Answers may come while the core waits for us to return: they are
+ * delivered in a turn of the loop's own. */
+static void finish(struct asked *a, sp_err err) {
     struct spl_upstream *u = a->up;
-    a->err = err;
-    a->reply = err == SP_OK ? malloc(len) : NULL;
-    if (a->reply != NULL) {
-        memcpy(a->reply, reply, len);
-        sp_put_u16(a->reply, a->query_id);
-        a->reply_len = len;
-    } else if (err == SP_OK) {
-        a->err = SP_ERR_FULL;
-    }
+    a->err = a->reply != NULL ? SP_OK : err;
     a->next = NULL;
     *u->done_end = a;
     u->done_end = &a->next;
@@ -174,17 +178,15 @@ static void on_deliver(evutil_socket_t fd, short what, void *ctx) {
 
 static void on_answer(void *ctx, int status, int timeouts, unsigned char *reply, int len) {
     struct asked *a = ctx;
-    bool got = reply != NULL && len >= 12;
-    if (status == ARES_SUCCESS && got && (reply[2] & 0x02) != 0 && !a->over_tcp && a->up->open) {
-        a->over_tcp = true;
+    /* A refusal of the resolver's is an answer too. */
+    if (reply != NULL && len >= 12)
+        keep(a, reply, (size_t)len);
+    if (status == ARES_SUCCESS && a->reply != NULL && (a->reply[2] & 0x02) != 0 && !a->over_tcp && a->up->open) {
+        a->over_tcp = true; /* if that fails, a truncated answer says more than none */
         ares_send(a->up->tcp, a->query, (int)a->query_len, on_answer, a);
         return;
     }
-    /* A refusal of the resolver's is an answer. */
-    if (got)
-        finish(a, SP_OK, reply, (size_t)len);
-    else
-        finish(a, status == ARES_ETIMEOUT ? SP_ERR_AGAIN : SP_ERR_IO, NULL, 0);
+    finish(a, status == ARES_ETIMEOUT ? SP_ERR_AGAIN : SP_ERR_IO);
 }
 
 /* ---- the loop ---- */
@@ -283,7 +285,7 @@ void spl_upstream_ask(struct spl_upstream *u, const struct sp_event *ev) {
     a->id = ev->id;
     u->count++;
     if (u->count > SPL_UPSTREAM_MAX || ev->len < 12 || ev->len > sizeof a->query) {
-        finish(a, u->count > SPL_UPSTREAM_MAX ? SP_ERR_BUDGET : SP_ERR_FORM, NULL, 0);
+        finish(a, u->count > SPL_UPSTREAM_MAX ? SP_ERR_BUDGET : SP_ERR_FORM);
         return;
     }
     memcpy(a->query, ev->data, ev->len);
@@ -293,6 +295,6 @@ void spl_upstream_ask(struct spl_upstream *u, const struct sp_event *ev) {
     if (ready(u))
         ares_send(u->udp, a->query, (int)a->query_len, on_answer, a);
     else
-        finish(a, SP_ERR_IO, NULL, 0);
+        finish(a, SP_ERR_IO);
     watch_sockets(u);
 }

@@ -1,5 +1,5 @@
 """A name server for tests of resolvers: fakedns.py ADDRESS RECORDS LOG. RECORDS is a JSON object from "name type" to texts of rdata; what
-is not in it does not exist. Names that begin with "big." are cut short over UDP. Each question is a line "udp|tcp name type" of LOG."""
+is not in it does not exist. Names that begin with "big." are cut short over UDP; with "cut." too, and over TCP there is no answer. Each question is a line "udp|tcp name type" of LOG."""
 import json
 import pathlib
 import socket
@@ -23,7 +23,7 @@ def reply(wire, records, log, over):
     texts = json.loads(pathlib.Path(records).read_text()).get(f"{name} {kind}")
     if texts is None:
         answer.set_rcode(dns.rcode.NXDOMAIN)
-    elif over == "udp" and name.startswith("big."):
+    elif over == "udp" and name.startswith(("big.", "cut.")):
         answer.flags |= dns.flags.TC
     else:
         answer.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", kind, *texts))
@@ -43,7 +43,8 @@ def serve_tcp(s, records, log):
             head = c.recv(2, socket.MSG_WAITALL)
             if len(head) == 2:
                 wire = reply(c.recv(struct.unpack(">H", head)[0], socket.MSG_WAITALL), records, log, "tcp")
-                c.sendall(struct.pack(">H", len(wire)) + wire)
+                if b"\3cut" not in wire:
+                    c.sendall(struct.pack(">H", len(wire)) + wire)
 
 
 def main(address, records, log):

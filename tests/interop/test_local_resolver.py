@@ -546,7 +546,7 @@ BIG = ['"' + "x" * 100 + f'{i}"' for i in range(9)]
 
 def test_forwarding_answers_what_is_not_ours(space, forwarder):
     asked = space.dns("127.0.0.2", {"www.example. A": ["192.0.2.80"], "evil.example. A": ["127.0.0.1", "192.0.2.81"],
-                                    "evil.example. AAAA": ["::1", "fd42:5da4:ba70:929e::1", "2001:db8::81"], "big.example. TXT": BIG})
+                                    "evil.example. AAAA": ["::1", "fd42:5da4:ba70:929e::1", "2001:db8::81"], "big.example. TXT": BIG, "cut.example. TXT": BIG})
     forwarder.start(OWN, "127.0.0.2")
     assert forwarder.texts("www.example.", "A") == ["192.0.2.80"]
     assert forwarder.texts("evil.example.", "A") == ["192.0.2.81"]
@@ -554,6 +554,8 @@ def test_forwarding_answers_what_is_not_ours(space, forwarder):
     assert forwarder.ask("nothing.example.", "A").rcode() == 3
     assert len(forwarder.texts("big.example.", "TXT")) == 9
     assert "tcp big.example. TXT" in asked()
+    cut = forwarder.ask("cut.example.", "TXT")
+    assert cut.rcode() == 0 and cut.flags & 0x0200 and "tcp cut.example. TXT" in asked()
     assert len(forwarder.texts(f"laptop.{ZONE}.", "AAAA")) == 1
     forwarder.ask(f"nobody.{ZONE}.", "AAAA")
     forwarder.ask(f"{ZONE}.", "SOA")
