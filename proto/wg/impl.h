@@ -112,7 +112,7 @@ struct sp_wg_peer {
     bool mac1_sent;
 
     struct sp_timer timer; /* due at the earliest of these, or earlier */
-    sp_instant retry_at, keepalive_at, silent_at, persistent_at, polled_at;
+    sp_instant retry_at, keepalive_at, silent_at, persistent_at, polled_at, expire_at;
     sp_instant retry_until;
     sp_duration persistent, jitter;
     sp_instant handshake_at, initiation_at, traversal_at; /* last sent initiation or response; initiation; message either way */
@@ -181,7 +181,6 @@ void wg_slots_responded(struct sp_wg_peer *p, struct sp_wg_keypair *k);
 void wg_slots_confirm(struct sp_wg_peer *p);
 void wg_slots_expire(struct sp_wg_peer *p, sp_instant now);
 void wg_slots_clear(struct sp_wg_peer *p);
-sp_instant wg_slots_next(const struct sp_wg_peer *p);
 bool wg_keypair_usable(const struct sp_wg_keypair *k, sp_instant now);
 void wg_reap(struct sp_wg *wg);
 

@@ -63,6 +63,23 @@ static void retire(struct sp_wg_peer *p, struct sp_wg_keypair **slot) {
     wg_reap(p->wg);
 }
 
+static void each(struct sp_wg_peer *p, struct sp_wg_keypair **ret[4]) {
+    ret[0] = &p->next;
+    ret[1] = &p->current;
+    ret[2] = &p->previous;
+    ret[3] = &p->older;
+}
+
+/* The slots have changed: the first keypair to end. */
+static void changed(struct sp_wg_peer *p) {
+    struct sp_wg_keypair **slots[4];
+    each(p, slots);
+    p->expire_at = SP_NEVER;
+    for (unsigned i = 0; i < 4; i++)
+        if (*slots[i] != NULL)
+            p->expire_at = sp_instant_min(p->expire_at, (*slots[i])->born + REJECT_AFTER_TIME);
+}
+
 /* We initiated and got the response: the peer has the keys, so they are in use at once. */
 void wg_slots_initiated(struct sp_wg_peer *p, struct sp_wg_keypair *k) {
     retire(p, &p->older);
@@ -82,12 +99,14 @@ void wg_slots_initiated(struct sp_wg_peer *p, struct sp_wg_keypair *k) {
     }
     p->current = k;
     p->stats.handshake_at = k->born;
+    changed(p);
 }
 
 void wg_slots_responded(struct sp_wg_peer *p, struct sp_wg_keypair *k) {
     retire(p, &p->next);
     p->next = k;
     p->stats.handshake_at = k->born;
+    changed(p);
 }
 
 /* Data came under `next`. */
@@ -97,13 +116,7 @@ void wg_slots_confirm(struct sp_wg_peer *p) {
     p->previous = p->current;
     p->current = p->next;
     p->next = NULL;
-}
-
-static void each(struct sp_wg_peer *p, struct sp_wg_keypair **ret[4]) {
-    ret[0] = &p->next;
-    ret[1] = &p->current;
-    ret[2] = &p->previous;
-    ret[3] = &p->older;
+    changed(p);
 }
 
 void wg_slots_clear(struct sp_wg_peer *p) {
@@ -111,6 +124,7 @@ void wg_slots_clear(struct sp_wg_peer *p) {
     each(p, slots);
     for (unsigned i = 0; i < 4; i++)
         retire(p, slots[i]);
+    changed(p);
 }
 
 /* After REJECT_AFTER_TIME nothing may be done with a keypair, so it is wiped then, earlier than P 6.3 asks for. */
@@ -120,16 +134,7 @@ void wg_slots_expire(struct sp_wg_peer *p, sp_instant now) {
     for (unsigned i = 0; i < 4; i++)
         if (*slots[i] != NULL && now >= (*slots[i])->born + REJECT_AFTER_TIME)
             retire(p, slots[i]);
-}
-
-/* When a slot wants attention: its end, or the next look at counters that others move. */
-sp_instant wg_slots_next(const struct sp_wg_peer *p) {
-    const struct sp_wg_keypair *slots[] = {p->next, p->current, p->previous, p->older};
-    sp_instant next = SP_NEVER;
-    for (unsigned i = 0; i < 4; i++)
-        if (slots[i] != NULL)
-            next = sp_instant_min(next, slots[i]->born + REJECT_AFTER_TIME);
-    return next;
+    changed(p);
 }
 
 bool wg_keypair_usable(const struct sp_wg_keypair *k, sp_instant now) {

@@ -4,14 +4,14 @@
  * is touched when the earliest of them comes nearer, and looked at again when it fires. */
 
 void wg_timer_init(struct sp_wg_peer *p) {
-    p->retry_at = p->keepalive_at = p->silent_at = p->persistent_at = p->polled_at = SP_NEVER;
+    p->retry_at = p->keepalive_at = p->silent_at = p->persistent_at = p->polled_at = p->expire_at = SP_NEVER;
     p->handshake_at = p->initiation_at = p->traversal_at = p->cookie_at = SP_NEVER;
     p->want_initiation = p->want_keepalive = false;
 }
 
 void wg_timer_arm(struct sp_wg_peer *p) {
     sp_instant next = sp_instant_min(sp_instant_min(p->retry_at, p->keepalive_at), sp_instant_min(p->silent_at, p->persistent_at));
-    next = sp_instant_min(next, sp_instant_min(p->polled_at, wg_slots_next(p)));
+    next = sp_instant_min(next, sp_instant_min(p->polled_at, p->expire_at));
     if (next != SP_NEVER && (!p->timer.set || next < p->timer.due))
         sp_timer_set(&p->wg->timers, &p->timer, next);
 }
@@ -186,7 +186,8 @@ static void poll(struct sp_wg_peer *p, sp_instant now) {
 void wg_timer_fired(struct sp_wg_peer *p, sp_instant now) {
     if (p->polled_at <= now)
         poll(p, now);
-    wg_slots_expire(p, now);
+    if (p->expire_at <= now)
+        wg_slots_expire(p, now);
     if (p->retry_at <= now)
         retry(p, now);
     if (p->keepalive_at <= now) {
