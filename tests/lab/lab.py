@@ -44,6 +44,11 @@ def await_true(check, what, seconds=20, pause=0.05):
         time.sleep(pause)
 
 
+def nodad(address):
+    """For `ip addr add`: an IPv6 address is the host's own at once, not only when the kernel has come round to it."""
+    return ["nodad"] if ":" in address else []
+
+
 class Space:
     """A network namespace, with the processes that were started in it."""
 
@@ -121,8 +126,8 @@ class Router(Space):
         space.address6 = f"2a0a:10:{n}::2" if v6 else None
         for own, other, length in ((f"45.10.{n}.1", space.address4, 24), (f"2a0a:10:{n}::1", space.address6, 64)):
             if other:
-                self.ip("addr", "add", f"{own}/{length}", "dev", port)
-                space.ip("addr", "add", f"{other}/{length}", "dev", dev)
+                self.ip("addr", "add", f"{own}/{length}", "dev", port, *nodad(own))
+                space.ip("addr", "add", f"{other}/{length}", "dev", dev, *nodad(other))
         self.ip("link", "set", port, "up")
         space.ip("link", "set", dev, "up")
         space.default_routes(dev, f"45.10.{n}.1" if v4 else None, f"2a0a:10:{n}::1" if v6 else None)
@@ -154,7 +159,7 @@ class Gateway(Host):
         if v4:
             self.ip("addr", "add", f"{self.lan4}.1/24", "dev", "lan")
         if v6:
-            self.ip("addr", "add", f"{self.lan6}:1/64", "dev", "lan")
+            self.ip("addr", "add", f"{self.lan6}:1/64", "dev", "lan", "nodad")
             (behind or lab.internet).ip("-6", "route", "add", f"{self.lan6}:/64", "via", self.address6)
         self.ip("link", "set", "lan", "up")
         if firewall:
@@ -187,7 +192,7 @@ class Gateway(Host):
         if v4:
             space.ip("addr", "add", f"{space.address4}/24", "dev", dev)
         if v6:
-            space.ip("addr", "add", f"{space.address6}/64", "dev", dev)
+            space.ip("addr", "add", f"{space.address6}/64", "dev", dev, "nodad")
         space.default_routes(dev, f"{self.lan4}.1" if v4 else None, f"{self.lan6}:1" if v6 else None)
         return self.lab.number()
 
