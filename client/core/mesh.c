@@ -180,6 +180,7 @@ void sp_mesh_profile(struct sp_mesh *mesh, struct sp_profile *ret) {
     memset(ret, 0, sizeof *ret);
     ret->mapping = r->mapping;
     ret->filtering = r->filtering;
+    ret->mtu = sp_uplink_mtu(mesh);
     ret->flags = (uint8_t)((mesh->uplink.tcp ? 0 : SP_PROFILE_UDP) | (r->hairpin_known && r->hairpin ? SP_PROFILE_HAIRPIN : 0) |
                            (r->sequential ? SP_PROFILE_SEQUENTIAL : 0) | (mesh->config.no_relay ? SP_PROFILE_NO_RELAY : 0) |
                            (mesh->config.no_direct ? SP_PROFILE_NO_DIRECT : 0));

@@ -243,7 +243,7 @@ void sp_report_netcheck(struct sp_mesh *mesh, struct sp_wr *wr) {
     sp_op_text(wr, "filtering", sp_nat_filtering_text(r->filtering));
     sp_op_text(wr, "hairpin", !r->hairpin_known ? "unknown" : r->hairpin ? "yes" : "no");
     put_mapped(mesh, wr);
-    sp_op_u64(wr, "mtu", 0);
+    sp_op_u64(wr, "mtu", sp_uplink_mtu(mesh));
     sp_op_begin(wr, SP_OP_LIST, "signposts");
     for (unsigned i = 0; i < nc->server_count; i++) {
         sp_op_begin(wr, SP_OP_RECORD, "");

@@ -118,17 +118,30 @@ void sp_uplink_handshake(struct sp_mesh *mesh, const uint8_t *msg, size_t len) {
     }
 }
 
-/* The first message under a new keypair tells the signpost that it is good, and where we are. */
-static void ping(struct sp_mesh *mesh) {
-    struct sp_uplink *up = &mesh->uplink;
-    struct sp_probe ping = {.kind = SP_PROBE_PING, .size = SP_PROBE_PING_MIN};
-    uint8_t msg[SP_PROBE_PING_MIN];
+static void ping(struct sp_mesh *mesh, uint16_t size, uint64_t cookie) {
+    struct sp_probe ping = {.kind = SP_PROBE_PING, .size = size, .cookie = cookie};
     struct sp_hop hop;
     if (!sp_uplink_hop(mesh, &hop))
         return;
-    ping.cookie = sp_path_cookie(&up->path, &mesh->rng, mesh->now);
-    size_t len = sp_probe_write(&ping, msg, sizeof msg);
-    (void)sp_send_plain(mesh, up->wg, &hop, msg, len);
+    size_t len = sp_probe_write(&ping, mesh->scratch, sizeof mesh->scratch);
+    mesh->out.last_open = false; /* what is too big for the way must not take others down with it */
+    (void)sp_send_plain(mesh, mesh->uplink.wg, &hop, mesh->scratch, len);
+    mesh->out.last_open = false;
+}
+
+/* Whether the way to the signpost carries full packets: asked once a network, for who wants to know. */
+static void full_size(struct sp_mesh *mesh) {
+    struct sp_path *path = &mesh->uplink.path;
+    uint64_t cookie = sp_rng_u64(&mesh->rng) | 1;
+    if (path->pmtu.state == SP_PMTU_PROBING && sp_pmtu_due(&path->pmtu, mesh->now, path->rtt, cookie))
+        ping(mesh, SP_PATH_FULL, cookie);
+}
+
+uint16_t sp_uplink_mtu(const struct sp_mesh *mesh) {
+    const struct sp_path *path = &mesh->uplink.path;
+    if (path->pmtu.state != SP_PMTU_FULL || mesh->uplink.tcp)
+        return 0;
+    return (uint16_t)(SP_PATH_FULL + SP_WG_OVERHEAD + 8 + (path->addr.family == 6 ? 40 : 20));
 }
 
 static void path_step(struct sp_mesh *mesh, enum sp_path_on on) {
@@ -137,7 +150,7 @@ static void path_step(struct sp_mesh *mesh, enum sp_path_on on) {
     struct sp_path_now n = {.now = mesh->now, .interest = SP_INTEREST_DATA, .used = relaying, .keep = true};
     unsigned was = up->path.state;
     if (sp_path_step(&up->path, on, &n))
-        ping(mesh);
+        ping(mesh, SP_PROBE_PING_MIN, sp_path_cookie(&up->path, &mesh->rng, mesh->now));
     /* No PONG: the way is broken, or the signpost has forgotten us. A handshake heals both. */
     bool silent = up->path.state == SP_PATH_SUSPECT || up->path.state == SP_PATH_RESTING;
     if (up->state == SP_UPLINK_UP && silent && up->path.state != was)
@@ -160,7 +173,10 @@ void sp_uplink_keyed(struct sp_mesh *mesh, const struct sp_hop *from) {
     up->udp_at = up->tcp && !mesh->config.no_udp ? mesh->now + SP_UPLINK_UDP_EVERY : SP_NEVER;
     if (up->path.state == SP_PATH_VALID || up->path.state == SP_PATH_SUSPECT)
         up->path.state = SP_PATH_RESTING; /* ask anew, at once */
+    /* The first message under a new keypair tells the signpost that it is good, and where we are. */
     path_step(mesh, SP_PATH_ON_CHECK);
+    if (up->path.pmtu.state == SP_PMTU_UNKNOWN && !up->tcp)
+        sp_pmtu_begin(&up->path.pmtu, mesh->now);
     if (mesh->port != 0 && !mesh->netcheck.ran)
         sp_netcheck_wish(mesh);
     up->profile_due = true;
@@ -176,6 +192,8 @@ void sp_uplink_heard(struct sp_mesh *mesh, const struct sp_hop *from) {
 
 void sp_uplink_probe(struct sp_mesh *mesh, const struct sp_hop *from, const struct sp_probe *probe) {
     struct sp_uplink *up = &mesh->uplink;
+    if (probe->kind == SP_PROBE_PONG && sp_pmtu_pong(&up->path.pmtu, probe, mesh->now))
+        sp_uplink_profile(mesh);
     if (probe->kind != SP_PROBE_PONG || !sp_path_answers(&up->path, probe->cookie, mesh->now))
         return;
     bool elsewhere = !from->stream && !up->tcp && memcmp(&from->dst, &up->path.addr, sizeof from->dst) != 0;
@@ -218,6 +236,7 @@ void sp_uplink_moved(struct sp_mesh *mesh) {
         return;
     }
     up->profile_due = true;
+    sp_pmtu_begin(&up->path.pmtu, mesh->now);
     sp_uplink_check(mesh);
 }
 
@@ -244,6 +263,8 @@ void sp_uplink_expire(struct sp_mesh *mesh) {
         path_step(mesh, SP_PATH_ON_DUE);
     if (mesh->now >= up->retry_at)
         attempt(mesh);
+    if (up->state == SP_UPLINK_UP)
+        full_size(mesh);
     sp_request_expire(mesh);
 }
 
@@ -252,6 +273,8 @@ sp_instant sp_uplink_deadline(const struct sp_mesh *mesh) {
     if (up->state == SP_UPLINK_DOWN)
         return SP_NEVER;
     sp_instant at = sp_instant_min(sp_instant_min(up->retry_at, up->tcp_at), sp_instant_min(up->udp_at, up->path.next_at));
+    if (up->state == SP_UPLINK_UP && up->path.pmtu.state == SP_PMTU_PROBING)
+        at = sp_instant_min(at, up->path.pmtu.next);
     return sp_instant_min(at, sp_request_deadline(mesh));
 }
 

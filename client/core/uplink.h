@@ -93,6 +93,9 @@ bool sp_uplink_up(const struct sp_mesh *mesh);
 /* The way to the signpost. False: none yet. */
 bool sp_uplink_hop(const struct sp_mesh *mesh, struct sp_hop *ret);
 
+/* The largest outer packet that is known to reach the signpost; 0: not known. */
+uint16_t sp_uplink_mtu(const struct sp_mesh *mesh);
+
 /* ---- asking ---- */
 /* A plan for this peer; first: an initiation that is made already, or NULL. False: too much is being asked. */
 bool sp_uplink_connect(struct sp_mesh *mesh, struct sp_peer *p, const uint8_t *first, size_t first_len);

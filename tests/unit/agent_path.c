@@ -493,6 +493,8 @@ static void the_verbs_say_what_agent_h_promises(void **state) {
     assert_true(p->n[0].have_reply);
     for (unsigned i = 0; i < sizeof net_keys / sizeof *net_keys; i++)
         assert_true(item(&p->n[0], net_keys[i], text, &number));
+    assert_true(item(&p->n[0], "mtu", text, &number));
+    assert_int_equal(number, 1340);
     keep_talking(p, SP_SEC);
     path_control(p, 0, SP_AGENT_OP_STATUS, NULL, NULL);
     assert_true(p->n[0].have_reply);
