@@ -31,6 +31,7 @@ const char *sp_path_state_text(unsigned state);
 struct sp_path {
     struct sp_addr addr; /* the relay has none */
     struct sp_addr local; /* ours that was reached from there; family 0: not known */
+    struct sp_addr seen;  /* ours as the peer sees it; family 0: not known */
     uint8_t state, tactic;
     uint8_t sent;        /* PINGs without an answer in this round */
     uint8_t ping_next;   /* in pings */

@@ -363,6 +363,14 @@ static void say_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_ho
         (void)sp_send_plain(mesh, p->wg, from, msg, len);
 }
 
+/* The peer sees us somewhere else than before on this way: our NAT has another mapping, and the signpost does not know. */
+static void seen_at(struct sp_mesh *mesh, struct sp_path *path, const struct sp_addr *seen) {
+    bool moved = path->seen.family != 0 && memcmp(&path->seen, seen, sizeof *seen) != 0;
+    path->seen = *seen;
+    if (moved)
+        sp_uplink_check(mesh);
+}
+
 static void on_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_probe *pong) {
     for (unsigned i = 0; i < SP_PEER_PATHS; i++) {
         struct sp_path *path = &p->paths[i];
@@ -372,8 +380,10 @@ static void on_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_pro
         if (!sp_path_answers(path, pong->cookie, mesh->now))
             continue;
         path->heard_at = mesh->now;
-        if (i != SP_PATH_RELAY)
+        if (i != SP_PATH_RELAY) {
             sp_mesh_probe_answered(mesh, &path->addr);
+            seen_at(mesh, path, &pong->seen);
+        }
         sp_tactics_step(mesh, p, path, SP_PATH_ON_PONG, mesh->now);
         if (sp_tactics_choose(mesh, p) || p->staged.count > 0)
             sp_send_staged(mesh, p);
