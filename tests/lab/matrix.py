@@ -123,10 +123,9 @@ ROWS = [
     Row("public × EDM random", pair(None, EDM), DIRECT, PUNCH),
     Row("EIM-EIF × EDM random", pair(EIM_EIF, EDM), DIRECT, PUNCH),
     Row("EIM-ADF × EDM random", pair(EIM_ADF, EDM), DIRECT, PUNCH),
-    Row("EIM-APDF × EDM sequential", pair(EIM, EDM_SEQUENTIAL), RELAY, ("relay",), "port prediction"),
-    Row("EIM-APDF × EDM random", pair(EIM, EDM), RELAY, ("relay",), "a birthday punch"),
-    Row("EDM random × EDM random", pair(EDM, EDM), RELAY, ("relay",), "nothing known"),
-    Row("EDM random × EIM with port mapping", pair(EDM, EIM), RELAY, ("relay",), "port mapping"),
+    Row("EIM-APDF × EDM sequential", pair(EIM, EDM_SEQUENTIAL), RELAY, ("relay",), "port prediction, or a port mapping"),
+    Row("EIM-APDF × EDM random", pair(EIM, EDM), RELAY, ("relay",), "a birthday punch, or a port mapping"),
+    Row("EDM random × EDM random", pair(EDM, EDM), RELAY, ("relay",), "a port mapping"),
     Row("host firewalls, IPv4", firewalls(v6=False), DIRECT, PUNCH),
     Row("host firewalls, IPv6", firewalls(v4=False), DIRECT, ("ipv6", "public", "reflexive")),
     Row("EDM × EDM, IPv6 behind router firewalls", routers_with_firewalls, DIRECT, ("ipv6", "reflexive")),
@@ -134,8 +133,8 @@ ROWS = [
     Row("IPv6 only × dual stack", six_only, DIRECT, ("ipv6", "public", "reflexive")),
     Row("IPv4 black-holed, IPv6 works", dual_stack, DIRECT, ("ipv6", "public", "reflexive"), prepare=black_hole),
     Row("IPv6 only × IPv4 only", families_apart, RELAY, ("relay",), "NAT64"),
-    Row("UDP blocked × EIM-APDF", pair(None, EIM), RELAY, ("relay tcp", "relay"), "UDP", prepare=udp_blocked),
-    Row("only port 53 leaves × EIM-APDF", pair(None, EIM), RELAY, ("relay", "relay tcp"), "another port", prepare=only_dns),
+    Row("UDP blocked × EIM-APDF", pair(None, EIM), RELAY, ("relay tcp",), "UDP", prepare=udp_blocked),
+    Row("only port 53 leaves × EIM-APDF", pair(None, EIM), RELAY, ("relay", "relay tcp"), "UDP to other ports", prepare=only_dns),
 ]
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from daemons import Agent, Signpost
+from lab import await_true
 from matrix import EIM
 
 
@@ -124,6 +125,42 @@ def test_a_nat_that_forgets(lab):
     alice.await_state(bob, "direct", seconds=60)
     assert bob.await_state(alice, "direct")["endpoint"] != before
     flow.moves().finish()
+
+
+def test_another_outside_address(lab):
+    """The provider gives a home a new address under a direct connection."""
+    _, gateways, (alice, bob) = homes(lab)
+    flow = alice.start_flow(bob).moves()
+    bob.await_state(alice, "direct")
+    new = gateways[0].address4.rsplit(".", 1)[0] + ".9"
+    gateways[0].nat.readdress(new)
+    flow.moves(seconds=60)
+    await_true(lambda: new in bob.peer(alice)["endpoint"], lambda: f"the new address to be used: {bob.peer(alice)}", 60)
+    alice.await_state(bob, "direct", seconds=60)
+    flow.moves().finish()
+
+
+def test_far_away_and_lossy(lab):
+    """600 ms between the devices, half of it to the signpost, and one packet in twenty lost at each NAT."""
+    _, _, (alice, bob) = homes(lab, delay=150, loss=5)
+    alice.echo("udp", bob)
+    flow = alice.start_flow(bob, 5000)
+    alice.await_state(bob, "direct", seconds=60)
+    flow.moves(more=10000, seconds=60).finish()
+
+
+def test_an_idle_connection_keeps_its_mappings(lab):
+    """NATs forget after 20 s; a connection that says nothing for longer still brings what the other side says then."""
+    _, gateways, (alice, bob) = homes(lab, timeout=20)
+    alice.serve()
+    alice.echo("tcp", bob)
+    flow = bob.start_flow(alice, 5000).moves(more=2000)
+    alice.await_state(bob, "direct"), bob.await_state(alice, "direct")
+    flow.finish()
+    time.sleep(45)
+    bob.await_state(alice, "direct")
+    assert bob.echo("udp", alice)["sent"] == 1
+    assert bob.peer(alice)["state"] == "direct"
 
 
 def test_devices_that_start_again_with_other_wishes(lab):
