@@ -22,7 +22,7 @@ enum sp_path_state {
 };
 const char *sp_path_state_text(unsigned state);
 
-#define SP_PATH_PINGS      3  /* remembered, for their cookies */
+#define SP_PATH_PINGS      8  /* remembered, for their cookies: at 100 ms each, ways of 700 ms */
 #define SP_PATH_PROBES     6  /* of a round */
 #define SP_PATH_LIMIT_MIN  (250 * SP_MS)
 #define SP_PATH_USED_EVERY SP_SEC

@@ -509,7 +509,8 @@ static void expire_relayed(struct sp_mesh *mesh, struct sp_peer *p) {
     if (mesh->config.no_direct || mesh->now < p->again_at || mesh->now < p->ask_at)
         return;
     p->again_at = mesh->now + (AGAIN_FIRST << (p->agains < 2 ? p->agains : 2));
-    p->agains++;
+    if (p->agains++ > 0)
+        sp_netcheck_wish(mesh); /* our NAT, or its address, may be another by now: the signpost does not see that of every family */
     ask(mesh, p, NULL, 0);
 }
 
