@@ -38,7 +38,7 @@ static void new_place(struct chaos *c, enum place_kind kind) {
     struct sim *s = c->w->sim;
     struct place *p = &c->places[c->n_places++];
     *p = (struct place){.kind = kind, .number = c->n_places};
-    p->good = (struct sim_link){.delay = sim_skewed(s, SP_MS, 150 * SP_MS)};
+    p->good = (struct sim_link){.delay = sim_skewed(s, SP_MS, 300 * SP_MS)};
     p->bad = p->good;
     p->bad.jitter = sim_skewed(s, 0, 40 * SP_MS);
     p->bad.loss = (unsigned)sim_skewed(s, 0, 15);

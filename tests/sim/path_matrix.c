@@ -64,6 +64,7 @@ static void judge(struct sim_world *w, struct sim_flow *f, const struct pair *p)
     uint64_t echoed, relayed;
     (void)sim_world_until(w, is_direct, f, 10 * SP_SEC);
     sim_check(s, f->echoed > 0, "%s: nothing comes back", p->what);
+    sim_world_run(w, 3 * SP_SEC); /* the other side follows */
     relayed = through_signpost(w);
     sim_flow_state(f, &v);
     if (p->want == DIRECT) {
@@ -82,8 +83,8 @@ static void judge(struct sim_world *w, struct sim_flow *f, const struct pair *p)
 
 void path_matrix(struct sim *s, struct path_result *r) {
     struct sim_world *w = sim_world_new(s, 4);
-    struct sim_link link[2] = {{.delay = SP_MS + sim_below(s, 60 * SP_MS)},
-                               {.delay = SP_MS + sim_below(s, 60 * SP_MS)}};
+    struct sim_link link[2] = {{.delay = sim_skewed(s, SP_MS, 300 * SP_MS)},
+                               {.delay = sim_skewed(s, SP_MS, 300 * SP_MS)}};
     uint64_t row = (s->seed - 1) % (PAIRS + SHARED_KINDS);
     struct pair p;
     if (row < PAIRS)
