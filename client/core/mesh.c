@@ -168,9 +168,15 @@ unsigned sp_mesh_hosts(const struct sp_mesh *mesh, uint8_t family, struct sp_add
 static void add_candidate(struct sp_profile *p, const struct sp_addr *addr, enum sp_cand_kind kind) {
     if (!sp_candidate_dialable(addr) || p->count == SP_CANDIDATES_MAX)
         return;
-    for (unsigned i = 0; i < p->count; i++)
-        if (memcmp(&p->candidates[i].addr, addr, sizeof *addr) == 0)
-            return;
+    for (unsigned i = 0; i < p->count; i++) {
+        struct sp_candidate *c = &p->candidates[i];
+        if (memcmp(&c->addr, addr, sizeof *addr) != 0)
+            continue;
+        /* A private address of ours that the signpost sees too is known beyond our link: who shares its network may dial it. */
+        if (kind == SP_CAND_MAPPED && c->kind == SP_CAND_HOST && sp_candidate_private(addr))
+            c->kind = SP_CAND_MAPPED;
+        return;
+    }
     p->candidates[p->count++] = (struct sp_candidate){.addr = *addr, .kind = (uint8_t)kind};
 }
 

@@ -130,13 +130,20 @@ struct sp_path *sp_tactics_path(struct sp_mesh *mesh, struct sp_peer *p, const s
     return least;
 }
 
-static bool dialable(const struct sp_mesh *mesh, const struct sp_addr *addr) {
+/* A private address that the signpost saw is of the network that it is in itself: when we reach it by a private one, of ours. */
+static bool shared_network(const struct sp_mesh *mesh, const struct sp_candidate *c) {
+    const struct sp_addr *signpost = &mesh->uplink.path.addr;
+    return c->kind == SP_CAND_MAPPED && signpost->family == c->addr.family && sp_candidate_private(signpost);
+}
+
+static bool dialable(const struct sp_mesh *mesh, const struct sp_candidate *c) {
+    const struct sp_addr *addr = &c->addr;
     if (!sp_candidate_dialable(addr))
         return false;
     /* Never ourselves, nor through a tunnel. */
     if (addr->family == 6 && memcmp(addr->ip, mesh->addr, 8) == 0)
         return false;
-    return !sp_candidate_private(addr) || sp_candidate_on_link(addr, mesh->links, mesh->link_count);
+    return !sp_candidate_private(addr) || sp_candidate_on_link(addr, mesh->links, mesh->link_count) || shared_network(mesh, c);
 }
 
 void sp_tactics_plan(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_plan *plan) {
@@ -144,8 +151,9 @@ void sp_tactics_plan(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_pl
         const struct sp_plan_step *s = &plan->steps[i];
         if (s->tactic == SP_TACTIC_RELAY || s->tactic == SP_TACTIC_RELAY_TCP || s->candidate >= plan->peer.count)
             continue;
-        const struct sp_addr *addr = &plan->peer.candidates[s->candidate].addr;
-        struct sp_path *path = dialable(mesh, addr) ? sp_tactics_path(mesh, p, addr, true) : NULL;
+        const struct sp_candidate *c = &plan->peer.candidates[s->candidate];
+        const struct sp_addr *addr = &c->addr;
+        struct sp_path *path = dialable(mesh, c) ? sp_tactics_path(mesh, p, addr, true) : NULL;
         if (path == NULL)
             continue;
         if (path->tactic == SP_TACTIC_REFLEXIVE)

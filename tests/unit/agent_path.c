@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/core/tactics.h"
 #include "proto/control/tunnel.h"
 #include "proto/dns/rrtype.h"
 #include "tests/support/path_rig.h"
@@ -539,6 +540,25 @@ static void the_table_of_peers_is_bounded(void **state) {
     end(p);
 }
 
+static bool dials(struct path_rig *p, const struct sp_candidate *c) {
+    struct sp_mesh *mesh = p->n[0].agent->mesh;
+    struct sp_plan plan = {.peer = {.count = 1, .candidates = {*c}}, .count = 1, .steps = {{.tactic = SP_TACTIC_PUBLIC}}};
+    sp_tactics_plan(mesh, path_peer(p, 0), &plan);
+    return sp_tactics_path(mesh, path_peer(p, 0), &c->addr, false) != NULL;
+}
+
+static void private_addresses_beyond_the_link_are_the_signposts_to_know(void **state) {
+    struct path_rig *p = begin(NULL);
+    struct sp_candidate seen = {.kind = SP_CAND_MAPPED, .addr = {.family = 4, .ip = {10, 77, 0, 5}, .port = 4000}};
+    struct sp_candidate told = {.kind = SP_CAND_HOST, .addr = {.family = 4, .ip = {10, 78, 0, 5}, .port = 4000}};
+    connect(p);
+    assert_false(dials(p, &seen)); /* a public signpost cannot have seen it */
+    p->n[0].agent->mesh->uplink.path.addr = (struct sp_addr){.family = 4, .ip = {10, 1, 0, 2}, .port = 53};
+    assert_true(dials(p, &seen));
+    assert_false(dials(p, &told));
+    end(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_packet_within_three_round_trips),
@@ -568,6 +588,7 @@ int main(void) {
         cmocka_unit_test(the_verbs_say_what_agent_h_promises),
         cmocka_unit_test(the_relay_shows_in_status),
         cmocka_unit_test(the_table_of_peers_is_bounded),
+        cmocka_unit_test(private_addresses_beyond_the_link_are_the_signposts_to_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
