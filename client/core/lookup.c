@@ -57,7 +57,7 @@ static void release(struct sp_mesh *mesh, struct sp_lookup *l) {
 }
 
 static void wanted(struct sp_mesh *mesh, struct sp_dir_entry *device) {
-    if (device == NULL || sp_name_equal(&device->name, &mesh->self) || sp_name_equal(&device->name, &mesh->signpost))
+    if (!mesh->active || device == NULL || sp_name_equal(&device->name, &mesh->self) || sp_name_equal(&device->name, &mesh->signpost))
         return;
     struct sp_peer *p = sp_peer_get(mesh, device);
     if (p != NULL)

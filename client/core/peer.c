@@ -120,7 +120,7 @@ bool sp_peer_up(const struct sp_mesh *mesh, const struct sp_peer *p) {
 }
 
 bool sp_peer_relay(const struct sp_mesh *mesh, const struct sp_peer *p, struct sp_hop *ret) {
-    if (p->channel == 0 || !sp_uplink_hop(mesh, ret))
+    if (p->channel == 0 || mesh->now > p->channel_at + SP_PEER_CHANNEL || !sp_uplink_hop(mesh, ret))
         return false;
     ret->channel = p->channel;
     return true;
@@ -134,6 +134,7 @@ static void set_channel(struct sp_mesh *mesh, struct sp_peer *p, uint32_t channe
     struct sp_path *relay = &p->paths[SP_PATH_RELAY];
     if (mesh->config.no_relay)
         channel = 0;
+    p->channel_at = mesh->now;
     if (p->channel == channel)
         return;
     p->channel = channel;
@@ -316,6 +317,17 @@ void sp_peer_heard(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop 
         heard_unproven(mesh, p, path);
 }
 
+void sp_peer_resume(struct sp_mesh *mesh, struct sp_peer *p) {
+    if (mesh->now < p->sent_at + SP_PEER_ACTIVE || p->chosen == SP_PATH_NONE || p->chosen == SP_PATH_RELAY)
+        return;
+    struct sp_path *path = &p->paths[p->chosen];
+    if (path->state != SP_PATH_VALID || mesh->now < path->heard_at + SP_PEER_RESTED)
+        return;
+    sp_instant answered = mesh->now + sp_instant_min(path->rtt + path->rtt / 2 + 10 * SP_MS, 200 * SP_MS);
+    p->ask_at = p->ask_at > answered ? p->ask_at : answered; /* most likely it lives, and the signpost need not be asked */
+    sp_tactics_step(mesh, p, path, SP_PATH_ON_DOUBT, mesh->now);
+}
+
 void sp_peer_sent_data(struct sp_mesh *mesh, struct sp_peer *p) {
     bool rested = mesh->now > p->sent_at + SP_PEER_ACTIVE || p->sent_at == 0;
     p->sent_at = mesh->now;
@@ -323,7 +335,7 @@ void sp_peer_sent_data(struct sp_mesh *mesh, struct sp_peer *p) {
         return;
     struct sp_path *path = &p->paths[p->chosen];
     if (p->chosen == SP_PATH_RELAY)
-        mesh->uplink.relayed_at = mesh->now;
+        mesh->uplink.relayed_at = p->channel_at = mesh->now;
     if (p->unheard_since == SP_NEVER) {
         p->unheard_since = mesh->now;
         sp_peer_wake(mesh, p, mesh->now + sp_path_limit(path));
@@ -389,6 +401,7 @@ static void on_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_pro
             sp_send_staged(mesh, p);
         if (is_chosen(p, path)) {
             p->unheard_since = SP_NEVER;
+            p->renew = p->renew && i == SP_PATH_RELAY;
             sp_ping_ponged(mesh, p, path);
         }
         return;

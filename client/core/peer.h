@@ -16,6 +16,8 @@
 #define SP_PEER_IDLE   (60 * SP_SEC)       /* without traffic for so long it may give way */
 #define SP_PEER_ACTIVE (5 * SP_SEC)        /* traffic so recent keeps its paths watched */
 #define SP_PEER_KEEP   (3 * SP_MIN)        /* and so recent the mappings in front of them */
+#define SP_PEER_CHANNEL (60 * SP_SEC)      /* a channel that rested for longer may be closed: it is asked for again before use */
+#define SP_PEER_RESTED  (30 * SP_SEC)      /* a direct way that was not heard from for so long may be gone */
 #define SP_PEER_STAGED (8 * SP_SEC)        /* packets wait no longer for a path */
 
 /* Why there is no path, for who asks. */
@@ -36,6 +38,7 @@ struct sp_peer {
     struct sp_timer timer;
     sp_instant due; /* of the timer; SP_NEVER: not set */
     uint32_t channel; /* of the relay; 0: none */
+    sp_instant channel_at; /* it was given to us, or used */
     uint8_t chosen;   /* path that data takes, or SP_PATH_NONE */
     uint8_t interest, trouble;
     bool asking;      /* a CONNECT is under way or waits for the uplink */
@@ -69,6 +72,9 @@ bool sp_peer_hop(const struct sp_mesh *mesh, const struct sp_peer *p, struct sp_
 bool sp_peer_relay(const struct sp_mesh *mesh, const struct sp_peer *p, struct sp_hop *ret);
 /* A message of the handshake that WireGuard wants sent. */
 void sp_peer_handshake(struct sp_mesh *mesh, struct sp_peer *p, const uint8_t *msg, size_t len);
+
+/* Before data goes out: a way that rested for long is asked first, and its data waits or takes the relay. */
+void sp_peer_resume(struct sp_mesh *mesh, struct sp_peer *p);
 
 /* What happens to it. */
 void sp_peer_planned(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_plan *plan);

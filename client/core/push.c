@@ -1,6 +1,18 @@
 /* What the signpost tells of its own accord, and what is learnt from it about devices. */
 #include "client/core/mesh.h"
 
+/* A key has one name: the device that had it under another is called otherwise now. */
+static bool renamed(struct sp_mesh *mesh, const uint8_t pub[SP_ED25519_PUB]) {
+    uint8_t wg_pub[SP_X25519];
+    if (sp_ed25519_to_x25519(pub, wg_pub) != SP_OK)
+        return false;
+    struct sp_dir_entry *e = sp_directory_key(mesh->dir, wg_pub);
+    if (e == NULL || sp_name_equal(&e->name, &mesh->signpost) || sp_name_equal(&e->name, &mesh->self))
+        return false;
+    sp_uplink_gone(mesh, &e->name);
+    return true;
+}
+
 /* A source names a device: our own name and the signpost's keep the keys that they have. */
 struct sp_dir_entry *sp_uplink_learn(struct sp_mesh *mesh, const struct sp_name *name, const uint8_t pub[SP_ED25519_PUB]) {
     struct sp_dir_entry *e = sp_directory_name(mesh->dir, name);
@@ -10,11 +22,12 @@ struct sp_dir_entry *sp_uplink_learn(struct sp_mesh *mesh, const struct sp_name 
     if (e != NULL && e->peer != NULL && memcmp(e->pub, pub, SP_ED25519_PUB) != 0)
         sp_peer_drop(mesh, e->peer);
     bool replaced;
-    if (sp_directory_learn(mesh->dir, name, pub, SP_DIR_SESSION, mesh->now, &e, &replaced) != SP_OK) {
+    sp_err err = sp_directory_learn(mesh->dir, name, pub, SP_DIR_SESSION, mesh->now, &e, &replaced);
+    if (err == SP_ERR_EXIST && renamed(mesh, pub))
+        err = sp_directory_learn(mesh->dir, name, pub, SP_DIR_SESSION, mesh->now, &e, &replaced);
+    if (err != SP_OK)
         mesh->uplink.dropped++;
-        return NULL;
-    }
-    return e;
+    return err == SP_OK ? e : NULL;
 }
 
 void sp_uplink_gone(struct sp_mesh *mesh, const struct sp_name *name) {

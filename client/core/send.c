@@ -159,6 +159,7 @@ static void send_device(struct sp_mesh *mesh, struct sp_dir_entry *e, const stru
         sp_send_unreachable(mesh, in->data, in->len, 3);
         return;
     }
+    sp_peer_resume(mesh, p);
     if (sp_segmenter_init(&s, in->data, in->len, &in->offload) != SP_OK) {
         mesh->counts.dropped_form++;
         return;

@@ -14,7 +14,8 @@ static void must(bool ok, const char *what) {
 
 static void *copy(const void *data, size_t len) {
     void *p = malloc(len > 0 ? len : 1);
-    memcpy(p, data, len);
+    if (len > 0)
+        memcpy(p, data, len);
     return p;
 }
 

@@ -258,6 +258,60 @@ static void relayed_traffic_survives_the_signposts_restart(void **state) {
     end(p);
 }
 
+static void a_channel_that_rested_is_asked_for_again(void **state) {
+    struct path_rig *p = begin(NULL);
+    p->no_direct = true;
+    assert_true(traffic(p, SP_SEC) < SP_SEC);
+    path_pass(p, 20 * SP_MIN);
+    path_forget(p, 1);
+    path_send(p, 0, 100); /* nothing of it is lost */
+    assert_true(path_until(p, got1, SP_SEC));
+    end(p);
+}
+
+static void a_path_that_rested_loses_nothing(void **state) {
+    struct path_rig *p = begin(NULL);
+    connect(p);
+    path_pass(p, 20 * SP_MIN); /* the mappings are gone */
+    path_forget(p, 1);
+    sp_instant sent = p->r.now;
+    path_send(p, 0, 100);
+    path_pass(p, 5 * SP_MS);
+    path_send(p, 0, 100);
+    assert_true(path_until(p, got1, SP_SEC));
+    assert_true(p->r.now < sent + 500 * SP_MS);
+    path_pass(p, 500 * SP_MS);
+    assert_int_equal(p->n[1].got_count, 2);
+    keep_talking(p, 2 * SP_SEC);
+    assert_true(both_direct(p));
+    /* One that lives is answered at once, without the signpost. */
+    path_pass(p, SP_MIN);
+    path_forget(p, 1);
+    uint64_t relayed = p->relayed;
+    path_send(p, 0, 100);
+    path_pass(p, 3 * RTT);
+    assert_int_equal(p->n[1].got_count, 1);
+    assert_in_range(p->relayed - relayed, 0, 4); /* a PING of the session and its PONG */
+    end(p);
+}
+
+static void a_device_has_one_name(void **state) {
+    struct path_rig *p = begin(NULL);
+    struct sp_mesh *mesh = p->n[0].agent->mesh;
+    struct sp_name name;
+    uint8_t pub[SP_ED25519_PUB];
+    connect(p);
+    memcpy(pub, path_peer(p, 0)->entry->pub, sizeof pub);
+    assert_int_equal(sp_name_from_text(&name, "mobile.me.signpost.", 19, NULL), SP_OK);
+    assert_non_null(sp_uplink_learn(mesh, &name, pub));
+    struct sp_dir_entry *e = sp_directory_addr(mesh->dir, p->n[1].overlay);
+    assert_non_null(e);
+    assert_true(sp_name_equal(&e->name, &name));
+    assert_int_equal(sp_directory_count(mesh->dir), 3); /* with ourselves and the signpost */
+    assert_null(sp_uplink_learn(mesh, &name, p->n[0].agent->id.signpost_pub)); /* whose name is pinned */
+    end(p);
+}
+
 static void a_machine_that_slept_looks_around(void **state) {
     struct path_rig *p = begin(NULL);
     connect(p);
@@ -576,6 +630,9 @@ int main(void) {
         cmocka_unit_test(another_network_costs_less_than_a_second),
         cmocka_unit_test(a_signpost_that_is_gone_leaves_direct_paths_alone),
         cmocka_unit_test(relayed_traffic_survives_the_signposts_restart),
+        cmocka_unit_test(a_channel_that_rested_is_asked_for_again),
+        cmocka_unit_test(a_path_that_rested_loses_nothing),
+        cmocka_unit_test(a_device_has_one_name),
         cmocka_unit_test(a_machine_that_slept_looks_around),
         cmocka_unit_test(who_goes_down_says_so),
         cmocka_unit_test(without_udp_the_session_is_a_stream),
