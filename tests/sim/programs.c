@@ -12,16 +12,24 @@
 enum payload { REQUEST, ECHO };
 
 /* On its way into an agent; programs run beside it, so never from within its output. */
-struct letter {
+struct sim_letter {
+    struct sim_letter *next, **back;
     struct sim_device *from;
     size_t len;
     uint8_t packet[1500];
 };
 
-static void post(void *ctx, uint64_t unused) {
-    struct letter *l = ctx;
-    sim_device_packet(l->from, l->packet, l->len);
+void sim_letter_free(struct sim_letter *l) {
+    *l->back = l->next;
+    if (l->next != NULL)
+        l->next->back = l->back;
     free(l);
+}
+
+static void post(void *ctx, uint64_t unused) {
+    struct sim_letter *l = ctx;
+    sim_device_packet(l->from, l->packet, l->len);
+    sim_letter_free(l);
 }
 
 /* marker, u32 flow, u32 sender, u32 receiver, u64 number, u8 kind, then bytes that depend on all of it. */
@@ -41,7 +49,12 @@ static void fill(struct sim_world *w, const struct sim_flow *f, enum payload kin
 
 static void send(struct sim_world *w, struct sim_flow *f, enum payload kind, uint64_t number, const uint8_t src[16],
                  const uint8_t dst[16], size_t size) {
-    struct letter *l = malloc(sizeof *l);
+    struct sim_letter *l = malloc(sizeof *l);
+    l->next = w->letters;
+    l->back = &w->letters;
+    if (l->next != NULL)
+        l->next->back = &l->next;
+    w->letters = l;
     struct sp_tunnel_udp u = {.sport = PORT, .dport = PORT, .len = size};
     memcpy(u.src, src, 16);
     memcpy(u.dst, dst, 16);

@@ -6,5 +6,6 @@
 #include "tests/sim/world.h"
 
 struct sim_programs sim_programs(struct sim_world *w);
+void sim_letter_free(struct sim_letter *l);
 
 #endif

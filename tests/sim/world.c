@@ -40,6 +40,8 @@ void sim_world_free(struct sim_world *w) {
         sim_device_free(w->devices[i]);
         free(w->devices[i]);
     }
+    while (w->letters != NULL)
+        sim_letter_free(w->letters);
     for (unsigned i = 0; i < w->n_flows; i++)
         free(w->flows[i].acks);
     sim_signpost_free(&w->post);

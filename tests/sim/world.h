@@ -43,6 +43,7 @@ struct sim_world {
     unsigned n_devices;
     struct sim_flow flows[SIM_FLOWS_MAX];
     unsigned n_flows;
+    struct sim_letter *letters; /* programs' datagrams that are about to be sent */
     uint8_t marker[SIM_MARKER];
     uint64_t delivered, unreachable; /* programs' datagrams; ICMP errors */
     /* Sees every datagram and piece of a stream that is sent; may be NULL. */
