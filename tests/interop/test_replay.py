@@ -1,5 +1,5 @@
 """Daemons of a build with -Drecord=true are recorded, and sim-replay gets the same bytes out of the same core: signpostd with dig,
-nsupdate, its operator, an agent and a restart; the agent too."""
+nsupdate, its operator, two agents that talk to each other, and a restart; the agents too."""
 import os
 import pathlib
 import subprocess
@@ -38,6 +38,10 @@ def session(tmp_path_factory, start_signpost):
         writer, _ = rfc_module.write_keys(work)
         net.signpost.ctl("key", "add", writer, "--zone", ZONE, "--policy", "names=* axfr")
         d = net.device("laptop").joined().up("--record", str(work / "agent"))
+        peer = net.device("phone").joined().up("--record", str(work / "peer"))
+        p = d.agent("ping", f"phone.{ZONE}")
+        assert p.returncode == 0, p.stdout + p.stderr
+        subprocess.run(["ip", "netns", "exec", d.space, "ping", "-c", "3", "-i", "0.2", peer.overlay], check=True, capture_output=True)
         inside = ["ip", "netns", "exec", net.space]
         subprocess.run([*inside, "nsupdate", "-k", writer], text=True, check=True,
                        input=f"server {SERVER}\nzone {ZONE}\nupdate add printer.{ZONE} 300 A 192.0.2.7\nsend\n")
@@ -45,7 +49,7 @@ def session(tmp_path_factory, start_signpost):
             p = subprocess.run([*inside, "dig", f"@{SERVER}", *arguments], capture_output=True, text=True)
             assert p.returncode == 0, p.stdout
         net.signpost.ctl("device", "list", ZONE)
-        assert d.stop() == 0
+        assert d.stop() == 0 and peer.stop() == 0
         assert net.signpost.stop() == 0
         net.signpost.arguments = ["--record", str(work / "second")]
         net.signpost.start()  # out of its log
@@ -64,8 +68,10 @@ def test_signpostd_replays_from_its_disk(session):
     recorded(session / "second", 2)
 
 
-def test_agent_replays(session):
-    recorded(session / "agent", 1)
+@pytest.mark.parametrize("name", ("agent", "peer"))
+def test_agents_replay(session, name):
+    """Tunnels, the control session and packets of the host with them."""
+    recorded(session / name, 20)
 
 
 def test_another_byte_is_seen(session):
