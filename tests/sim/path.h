@@ -18,4 +18,6 @@ void path_hostile(struct sim *s,
                   struct path_result *r); /* strangers who send what they like, and a signpost that lies */
 void path_plaintext(struct sim *s, struct path_result *r); /* fails: agents whose cipher hides nothing */
 
+void path_long(struct sim *s, struct path_result *r); /* mappings that end, quiet times, a signpost gone for long */
+
 #endif
