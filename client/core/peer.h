@@ -92,4 +92,12 @@ void sp_peer_channel_lost(struct sp_mesh *mesh, struct sp_peer *p); /* the signp
 /* Looks at it again no later than at `at`. */
 void sp_peer_wake(struct sp_mesh *mesh, struct sp_peer *p, sp_instant at);
 
+
+/* ---- between peer.c, peer_wish.c and peer_heard.c ---- */
+void sp_peer_use(struct sp_mesh *mesh, struct sp_peer *p); /* it is the newest */
+sp_instant sp_peer_traffic_at(const struct sp_peer *p);
+void sp_peer_set_channel(struct sp_mesh *mesh, struct sp_peer *p, uint32_t channel);
+/* A CONNECT, if none is under way and it is not too soon. first: a handshake that is made already, or NULL. */
+void sp_peer_ask(struct sp_mesh *mesh, struct sp_peer *p, const uint8_t *first, size_t first_len);
+
 #endif
