@@ -57,7 +57,8 @@ static void release(struct sp_mesh *mesh, struct sp_lookup *l) {
 }
 
 static void wanted(struct sp_mesh *mesh, struct sp_dir_entry *device) {
-    if (!mesh->active || device == NULL || sp_name_equal(&device->name, &mesh->self) || sp_name_equal(&device->name, &mesh->signpost))
+    if (!mesh->active || device == NULL || sp_name_equal(&device->name, &mesh->self) ||
+        sp_name_equal(&device->name, &mesh->signpost))
         return;
     struct sp_peer *p = sp_peer_get(mesh, device);
     if (p != NULL)
@@ -89,7 +90,8 @@ void sp_lookup_query(struct sp_mesh *mesh, const struct sp_asker *asker, const u
     uint8_t *room = reply_room(mesh, asker, &cap);
     if (room == NULL)
         return;
-    enum sp_resolver_verdict v = sp_resolver_query(&mesh->lookups.config, mesh->dir, query, len, mesh->now, room, cap, &n, &ask);
+    enum sp_resolver_verdict v =
+        sp_resolver_query(&mesh->lookups.config, mesh->dir, query, len, mesh->now, room, cap, &n, &ask);
     if (v == SP_RESOLVED) {
         answer(mesh, asker, room, n);
         wanted(mesh, ask.device);
@@ -151,8 +153,8 @@ static void ask_late(struct sp_mesh *mesh, struct sp_lookup *l) {
         return;
     }
     uint8_t *room = reply_room(mesh, &l->asker, &cap);
-    if (room != NULL && sp_resolver_query(&mesh->lookups.config, mesh->dir, l->query, l->len, mesh->now, room, cap, &n, &ask) ==
-                            SP_RESOLVE_ASK)
+    if (room != NULL && sp_resolver_query(&mesh->lookups.config, mesh->dir, l->query, l->len, mesh->now, room, cap, &n,
+                                          &ask) == SP_RESOLVE_ASK)
         l->told = !sp_uplink_ask(mesh, l->id, &ask.name, ask.type);
 }
 

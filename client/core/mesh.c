@@ -15,8 +15,8 @@ static void init_names(struct sp_mesh *mesh, const struct sp_agent_identity *id)
     memcpy(mesh->signposts, id->addrs, mesh->signpost_count * sizeof *mesh->signposts);
     sp_overlay_addr(id->root_hash, id->signpost_pub, mesh->signpost_addr);
     sp_resolver_addr(id->root_hash, mesh->resolver_addr);
-    mesh->lookups.config = (struct sp_resolver_config){.zone = mesh->zone, .self = mesh->self, .forward = mesh->config.forward,
-                                                     .search = mesh->config.search};
+    mesh->lookups.config = (struct sp_resolver_config){
+        .zone = mesh->zone, .self = mesh->self, .forward = mesh->config.forward, .search = mesh->config.search};
     memcpy(mesh->lookups.config.root_hash, id->root_hash, SP_ROOT_HASH);
 }
 
@@ -31,7 +31,8 @@ static void init_limits(struct sp_mesh *mesh) {
         sp_aead_sodium(&c->aead);
 }
 
-static sp_err init_wg(struct sp_mesh *mesh, const struct sp_agent_config *config, const struct sp_ed25519 *key, sp_instant now) {
+static sp_err init_wg(struct sp_mesh *mesh, const struct sp_agent_config *config, const struct sp_ed25519 *key,
+                      sp_instant now) {
     struct sp_wg_config wg = {
         .mem = &mesh->mem,
         .aead = mesh->config.aead,
@@ -54,7 +55,8 @@ static sp_err init_wg(struct sp_mesh *mesh, const struct sp_agent_config *config
 /* Ourselves and the signpost are in the directory from the start. */
 static sp_err init_directory(struct sp_mesh *mesh, const struct sp_agent_config *config, const struct sp_ed25519 *key,
                              sp_instant now) {
-    struct sp_directory_config dc = {.mem = &mesh->mem, .limit = mesh->config.names, .zone = mesh->zone, .self = mesh->self};
+    struct sp_directory_config dc = {
+        .mem = &mesh->mem, .limit = mesh->config.names, .zone = mesh->zone, .self = mesh->self};
     struct sp_dir_entry *e;
     bool replaced;
     memcpy(dc.hash_key, mesh->hash_key, sizeof dc.hash_key);
@@ -64,8 +66,8 @@ static sp_err init_directory(struct sp_mesh *mesh, const struct sp_agent_config 
     return sp_directory_learn(mesh->dir, &mesh->signpost, config->id.signpost_pub, SP_DIR_SESSION, now, &e, &replaced);
 }
 
-static sp_err init(struct sp_mesh *mesh, const struct sp_agent_config *config, const struct sp_ed25519 *key, struct sp_rng *rng,
-                   sp_instant now) {
+static sp_err init(struct sp_mesh *mesh, const struct sp_agent_config *config, const struct sp_ed25519 *key,
+                   struct sp_rng *rng, sp_instant now) {
     uint8_t seed[SP_RNG_SEED];
     sp_rng_fill(rng, seed, sizeof seed);
     sp_rng_init(&mesh->rng, seed);
@@ -87,7 +89,7 @@ static sp_err init(struct sp_mesh *mesh, const struct sp_agent_config *config, c
 }
 
 sp_err sp_mesh_new(struct sp_mesh **ret, const struct sp_agent_config *config, const struct sp_ed25519 *key,
-                      struct sp_rng *rng, sp_instant now) {
+                   struct sp_rng *rng, sp_instant now) {
     struct sp_mem mem;
     sp_mem_init(&mem, config->overlay.grant, MEMORY_LIMIT);
     struct sp_mesh *mesh = sp_mem_alloc(&mem, sizeof *mesh);
@@ -172,7 +174,8 @@ static void add_candidate(struct sp_profile *p, const struct sp_addr *addr, enum
         struct sp_candidate *c = &p->candidates[i];
         if (memcmp(&c->addr, addr, sizeof *addr) != 0)
             continue;
-        /* A private address of ours that the signpost sees too is known beyond our link: who shares its network may dial it. */
+        /* A private address of ours that the signpost sees too is known beyond our link: who shares its network may
+         * dial it. */
         if (kind == SP_CAND_MAPPED && c->kind == SP_CAND_HOST && sp_candidate_private(addr))
             c->kind = SP_CAND_MAPPED;
         return;
@@ -187,9 +190,10 @@ void sp_mesh_profile(struct sp_mesh *mesh, struct sp_profile *ret) {
     ret->mapping = r->mapping;
     ret->filtering = r->filtering;
     ret->mtu = sp_uplink_mtu(mesh);
-    ret->flags = (uint8_t)((mesh->uplink.tcp ? 0 : SP_PROFILE_UDP) | (r->hairpin_known && r->hairpin ? SP_PROFILE_HAIRPIN : 0) |
-                           (r->sequential ? SP_PROFILE_SEQUENTIAL : 0) | (mesh->config.no_relay ? SP_PROFILE_NO_RELAY : 0) |
-                           (mesh->config.no_direct ? SP_PROFILE_NO_DIRECT : 0));
+    ret->flags =
+        (uint8_t)((mesh->uplink.tcp ? 0 : SP_PROFILE_UDP) | (r->hairpin_known && r->hairpin ? SP_PROFILE_HAIRPIN : 0) |
+                  (r->sequential ? SP_PROFILE_SEQUENTIAL : 0) | (mesh->config.no_relay ? SP_PROFILE_NO_RELAY : 0) |
+                  (mesh->config.no_direct ? SP_PROFILE_NO_DIRECT : 0));
     if (mesh->config.no_direct)
         return;
     for (unsigned i = 0; i < mesh->config.extra_count; i++)

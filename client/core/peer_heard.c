@@ -60,7 +60,8 @@ void sp_peer_resume(struct sp_mesh *mesh, struct sp_peer *p) {
     if (path->state != SP_PATH_VALID || mesh->now < path->heard_at + SP_PEER_RESTED)
         return;
     sp_instant answered = mesh->now + sp_instant_min(path->rtt + path->rtt / 2 + 10 * SP_MS, 200 * SP_MS);
-    p->ask_at = p->ask_at > answered ? p->ask_at : answered; /* most likely it lives, and the signpost need not be asked */
+    p->ask_at =
+        p->ask_at > answered ? p->ask_at : answered; /* most likely it lives, and the signpost need not be asked */
     sp_tactics_step(mesh, p, path, SP_PATH_ON_DOUBT, mesh->now);
 }
 
@@ -102,8 +103,8 @@ void sp_peer_got_data(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_h
 /* ---- probes ---- */
 
 static void say_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *from, const struct sp_probe *ping) {
-    struct sp_probe pong = {.kind = SP_PROBE_PONG, .path = ping->path, .cookie = ping->cookie, .size = ping->size,
-                            .seen = from->dst};
+    struct sp_probe pong = {
+        .kind = SP_PROBE_PONG, .path = ping->path, .cookie = ping->cookie, .size = ping->size, .seen = from->dst};
     uint8_t msg[64];
     size_t len = sp_probe_write(&pong, msg, sizeof msg);
     mesh->out.last_open = false;
@@ -111,7 +112,8 @@ static void say_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_ho
         (void)sp_send_plain(mesh, p->wg, from, msg, len);
 }
 
-/* The peer sees us somewhere else than before on this way: our NAT has another mapping, and the signpost does not know. */
+/* The peer sees us somewhere else than before on this way: our NAT has another mapping, and the signpost does not know.
+ */
 static void seen_at(struct sp_mesh *mesh, struct sp_path *path, const struct sp_addr *seen) {
     bool moved = path->seen.family != 0 && memcmp(&path->seen, seen, sizeof *seen) != 0;
     path->seen = *seen;
@@ -158,7 +160,8 @@ static void on_split(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_ho
     size_t len;
     if (p->split == NULL)
         p->split = sp_mem_alloc(&mesh->mem, sizeof *p->split);
-    if (p->split != NULL && sp_split_join(p->split, half, mesh->now, mesh->scratch, sizeof mesh->scratch, &len) == SP_OK)
+    if (p->split != NULL &&
+        sp_split_join(p->split, half, mesh->now, mesh->scratch, sizeof mesh->scratch, &len) == SP_OK)
         sp_receive_inner(mesh, p, from, mesh->scratch, len);
 }
 

@@ -204,7 +204,8 @@ static void expire_relayed(struct sp_mesh *mesh, struct sp_peer *p) {
         return;
     p->again_at = mesh->now + (AGAIN_FIRST << (p->agains < 2 ? p->agains : 2));
     if (p->agains++ > 0)
-        sp_netcheck_wish(mesh); /* our NAT, or its address, may be another by now: the signpost does not see that of every family */
+        sp_netcheck_wish(
+            mesh); /* our NAT, or its address, may be another by now: the signpost does not see that of every family */
     sp_peer_ask(mesh, p, NULL, 0);
 }
 
@@ -213,8 +214,8 @@ void sp_peer_expire(struct sp_mesh *mesh, struct sp_peer *p) {
     expire_wish(mesh, p);
     expire_silence(mesh, p);
     expire_relayed(mesh, p);
-    if (p->renew && sp_uplink_up(mesh) && !p->asking && mesh->now >= p->ask_at && mesh->uplink.path.state == SP_PATH_VALID &&
-        mesh->uplink.path.asked_at == SP_NEVER)
+    if (p->renew && sp_uplink_up(mesh) && !p->asking && mesh->now >= p->ask_at &&
+        mesh->uplink.path.state == SP_PATH_VALID && mesh->uplink.path.asked_at == SP_NEVER)
         sp_peer_ask(mesh, p, NULL, 0);
     sp_instant at = sp_tactics_expire(mesh, p);
     at = sp_instant_min(at, p->shake_at);

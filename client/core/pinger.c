@@ -52,7 +52,8 @@ bool sp_ping_begin(struct sp_mesh *mesh, unsigned slot, const struct sp_name *na
         g++;
     if (g == mesh->pingers + SP_PINGERS)
         return false;
-    *g = (struct sp_pinger){.state = SP_PINGER_WAITING, .slot = slot, .name = *name, .until = mesh->now + timeout, .next_at = SP_NEVER};
+    *g = (struct sp_pinger){
+        .state = SP_PINGER_WAITING, .slot = slot, .name = *name, .until = mesh->now + timeout, .next_at = SP_NEVER};
     struct sp_dir_entry *e = sp_directory_name(mesh->dir, name);
     if (!mesh->active)
         fail(g, "the agent is not up", "start it: signpost-agent up");

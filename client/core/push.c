@@ -14,7 +14,8 @@ static bool renamed(struct sp_mesh *mesh, const uint8_t pub[SP_ED25519_PUB]) {
 }
 
 /* A source names a device: our own name and the signpost's keep the keys that they have. */
-struct sp_dir_entry *sp_uplink_learn(struct sp_mesh *mesh, const struct sp_name *name, const uint8_t pub[SP_ED25519_PUB]) {
+struct sp_dir_entry *sp_uplink_learn(struct sp_mesh *mesh, const struct sp_name *name,
+                                     const uint8_t pub[SP_ED25519_PUB]) {
     struct sp_dir_entry *e = sp_directory_name(mesh->dir, name);
     bool pinned = sp_name_equal(name, &mesh->signpost) || sp_name_equal(name, &mesh->self);
     if (pinned && e != NULL && memcmp(e->pub, pub, SP_ED25519_PUB) != 0)

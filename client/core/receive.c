@@ -43,8 +43,8 @@ static void to_host(struct sp_mesh *mesh, size_t len) {
     mesh->counts.packets_out++;
 }
 
-/* Cryptokey routing: a packet counts only from the address of the key that sealed it, and to ours. The length of the packet
- * without WireGuard's padding; 0: dropped. */
+/* Cryptokey routing: a packet counts only from the address of the key that sealed it, and to ours. The length of the
+ * packet without WireGuard's padding; 0: dropped. */
 static size_t inner_len(struct sp_mesh *mesh, const uint8_t src[16], const uint8_t *packet, size_t len) {
     size_t whole = len >= IPV6_HEAD ? IPV6_HEAD + sp_get_u16(packet + 4) : 0;
     if (whole == 0 || whole > len || packet[0] >> 4 != 6) {
@@ -58,7 +58,8 @@ static size_t inner_len(struct sp_mesh *mesh, const uint8_t src[16], const uint8
     return whole;
 }
 
-void sp_receive_inner(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *from, const uint8_t *packet, size_t len) {
+void sp_receive_inner(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *from, const uint8_t *packet,
+                      size_t len) {
     size_t whole = inner_len(mesh, p->entry->overlay, packet, len);
     uint8_t *room = whole > 0 ? plain_room(mesh, whole) : NULL;
     if (room == NULL)
@@ -90,7 +91,8 @@ static void signpost_data(struct sp_mesh *mesh, const struct sp_hop *from, const
 }
 
 /* True: the plaintext, which stands in the joiner's room, was a packet of the host's. */
-static void peer_data(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *from, const uint8_t *data, size_t len) {
+static void peer_data(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *from, const uint8_t *data,
+                      size_t len) {
     struct sp_probe probe;
     sp_peer_heard(mesh, p, from);
     if (len > 0 && data[0] >> 4 == 6) {

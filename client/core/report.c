@@ -201,7 +201,8 @@ static void put_session(struct sp_mesh *mesh, struct sp_wr *wr) {
     sp_op_text(wr, "state", sp_uplink_state_text(up->state));
     sp_op_text(wr, "via", up->tcp ? "tcp" : "udp");
     if (up->tcp && mesh->signpost_count > 0)
-        sp_report_endpoint(wr, "endpoint", &mesh->signposts[(up->stream_addr + mesh->signpost_count - 1) % mesh->signpost_count]);
+        sp_report_endpoint(wr, "endpoint",
+                           &mesh->signposts[(up->stream_addr + mesh->signpost_count - 1) % mesh->signpost_count]);
     else
         sp_report_endpoint(wr, "endpoint", &up->path.addr);
     if (up->state == SP_UPLINK_UP)
@@ -209,7 +210,8 @@ static void put_session(struct sp_mesh *mesh, struct sp_wr *wr) {
     if (up->path.rtt != 0)
         sp_op_u64(wr, "rtt_us", up->path.rtt / SP_US);
     if (up->last_err != SP_OK)
-        sp_op_text(wr, "last_error", up->last_err == SP_ERR_AGAIN ? "no answer from the signpost" : sp_err_text(up->last_err));
+        sp_op_text(wr, "last_error",
+                   up->last_err == SP_ERR_AGAIN ? "no answer from the signpost" : sp_err_text(up->last_err));
     sp_op_end(wr);
 }
 

@@ -42,7 +42,8 @@ static void write_profile(struct sp_mesh *mesh, struct sp_request *r) {
     r->len = sp_session_profile_write(r->id, &mesh->zone, &mesh->self, &p, r->wire, sizeof r->wire);
 }
 
-/* An initiation goes along when there is no session with the peer, or when it has been silent: it may have lost its own. */
+/* An initiation goes along when there is no session with the peer, or when it has been silent: it may have lost its
+ * own. */
 static void write_connect(struct sp_mesh *mesh, struct sp_request *r) {
     struct sp_peer *p = r->peer;
     uint8_t first[SP_WG_INITIATION];
@@ -319,7 +320,8 @@ static bool profile_changed(struct sp_mesh *mesh) {
     struct sp_wr wr = sp_wr_init(now, sizeof now);
     sp_profile_write(&wr, &p);
     size_t len = sp_wr_len(&wr);
-    return !mesh->uplink.profile_known || len != mesh->uplink.profile_len || memcmp(now, mesh->uplink.profile, len) != 0;
+    return !mesh->uplink.profile_known || len != mesh->uplink.profile_len ||
+           memcmp(now, mesh->uplink.profile, len) != 0;
 }
 
 static void profile_turn(struct sp_mesh *mesh) {

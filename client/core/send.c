@@ -7,7 +7,8 @@
 
 /* ---- sealing ---- */
 
-/* Seals the plaintext of len bytes that stands behind the hop's and WireGuard's heads in the outgoing, and puts it out. */
+/* Seals the plaintext of len bytes that stands behind the hop's and WireGuard's heads in the outgoing, and puts it out.
+ */
 static bool seal(struct sp_mesh *mesh, struct sp_wg_peer *wg, const struct sp_hop *hop, uint8_t *buf, size_t len) {
     size_t head = sp_hop_head(hop), msg;
     if (sp_wg_seal(mesh->wg, wg, mesh->now, buf + head, len + SP_WG_OVERHEAD + SP_WG_PAD, len, &msg) != SP_OK)
@@ -20,7 +21,8 @@ static uint8_t *room(struct sp_mesh *mesh, const struct sp_hop *hop, size_t len)
     return sp_outgoing_room(&mesh->out, sp_hop_head(hop) + len + SP_WG_OVERHEAD + SP_WG_PAD);
 }
 
-bool sp_send_plain(struct sp_mesh *mesh, struct sp_wg_peer *wg, const struct sp_hop *hop, const uint8_t *data, size_t len) {
+bool sp_send_plain(struct sp_mesh *mesh, struct sp_wg_peer *wg, const struct sp_hop *hop, const uint8_t *data,
+                   size_t len) {
     uint8_t *buf = room(mesh, hop, len);
     if (buf == NULL)
         return false;
@@ -36,7 +38,8 @@ static bool whole(const struct sp_peer *p, size_t len) {
 }
 
 /* In two halves, inside the encryption: paths of 1,124 bytes carry them. */
-static bool send_halves(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *hop, const uint8_t *packet, size_t len) {
+static bool send_halves(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *hop, const uint8_t *packet,
+                        size_t len) {
     size_t first = (len + 1) / 2;
     struct sp_probe half = {.kind = SP_PROBE_SPLIT, .id = p->split_id++};
     bool sent = true;
@@ -53,7 +56,8 @@ static bool send_halves(struct sp_mesh *mesh, struct sp_peer *p, const struct sp
     return sent;
 }
 
-static bool send_packet(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *hop, const uint8_t *packet, size_t len) {
+static bool send_packet(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *hop, const uint8_t *packet,
+                        size_t len) {
     return whole(p, len) ? sp_send_plain(mesh, p->wg, hop, packet, len) : send_halves(mesh, p, hop, packet, len);
 }
 
@@ -128,7 +132,8 @@ static void send_resolver(struct sp_mesh *mesh, const struct sp_in *in) {
 }
 
 /* The fast way: every segment is written where it is sealed, and sealed where it is sent from. */
-static void send_segments(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *hop, struct sp_segmenter *s, size_t most) {
+static void send_segments(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *hop, struct sp_segmenter *s,
+                          size_t most) {
     size_t head = sp_hop_head(hop) + SP_WG_HEAD, len;
     for (;;) {
         uint8_t *buf = room(mesh, hop, most);

@@ -20,7 +20,8 @@ bool sp_tactics_active(const struct sp_mesh *mesh, const struct sp_peer *p) {
     return at != 0 && mesh->now < at + SP_PEER_ACTIVE;
 }
 
-bool sp_tactics_hop(const struct sp_mesh *mesh, const struct sp_peer *p, const struct sp_path *path, struct sp_hop *ret) {
+bool sp_tactics_hop(const struct sp_mesh *mesh, const struct sp_peer *p, const struct sp_path *path,
+                    struct sp_hop *ret) {
     if (path == &p->paths[SP_PATH_RELAY])
         return sp_peer_relay(mesh, p, ret);
     *ret = (struct sp_hop){.dst = path->addr};
@@ -76,7 +77,8 @@ void sp_tactics_step(struct sp_mesh *mesh, struct sp_peer *p, struct sp_path *pa
     if (was == path->state || p->chosen != path - p->paths)
         return;
     if (path->state == SP_PATH_RESTING && path->tactic != SP_TACTIC_RELAY) {
-        (void)sp_tactics_choose(mesh, p); /* given up: without a relay there is no way now, and one is to be asked for */
+        (void)sp_tactics_choose(mesh,
+                                p); /* given up: without a relay there is no way now, and one is to be asked for */
         return;
     }
     if (path->state != SP_PATH_SUSPECT)
@@ -130,7 +132,8 @@ struct sp_path *sp_tactics_path(struct sp_mesh *mesh, struct sp_peer *p, const s
     return least;
 }
 
-/* A private address that the signpost saw is of the network that it is in itself: when we reach it by a private one, of ours. */
+/* A private address that the signpost saw is of the network that it is in itself: when we reach it by a private one, of
+ * ours. */
 static bool shared_network(const struct sp_mesh *mesh, const struct sp_candidate *c) {
     const struct sp_addr *signpost = &mesh->uplink.path.addr;
     return c->kind == SP_CAND_MAPPED && signpost->family == c->addr.family && sp_candidate_private(signpost);
@@ -143,7 +146,8 @@ static bool dialable(const struct sp_mesh *mesh, const struct sp_candidate *c) {
     /* Never ourselves, nor through a tunnel. */
     if (addr->family == 6 && memcmp(addr->ip, mesh->addr, 8) == 0)
         return false;
-    return !sp_candidate_private(addr) || sp_candidate_on_link(addr, mesh->links, mesh->link_count) || shared_network(mesh, c);
+    return !sp_candidate_private(addr) || sp_candidate_on_link(addr, mesh->links, mesh->link_count) ||
+           shared_network(mesh, c);
 }
 
 void sp_tactics_plan(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_plan *plan) {
@@ -182,7 +186,8 @@ static unsigned best_of(const struct sp_peer *p) {
             best = i;
     bool direct = p->chosen != SP_PATH_NONE && p->chosen != SP_PATH_RELAY;
     if (best != SP_PATH_NONE) {
-        bool stay = direct && p->paths[p->chosen].state == SP_PATH_VALID && !much_better(&p->paths[best], &p->paths[p->chosen]);
+        bool stay =
+            direct && p->paths[p->chosen].state == SP_PATH_VALID && !much_better(&p->paths[best], &p->paths[p->chosen]);
         return stay ? p->chosen : best;
     }
     if (p->channel != 0)
@@ -194,7 +199,8 @@ bool sp_tactics_choose(struct sp_mesh *mesh, struct sp_peer *p) {
     unsigned best = best_of(p);
     if (best == p->chosen)
         return false;
-    sp_trace(&mesh->trace, mesh->now, SP_TRACE_path_chosen, p->chosen, best == SP_PATH_NONE ? best : p->paths[best].tactic);
+    sp_trace(&mesh->trace, mesh->now, SP_TRACE_path_chosen, p->chosen,
+             best == SP_PATH_NONE ? best : p->paths[best].tactic);
     p->chosen = (uint8_t)best;
     p->since = mesh->now;
     p->unheard_since = SP_NEVER;

@@ -97,8 +97,8 @@ void sp_uplink_stop(struct sp_mesh *mesh) {
     sp_path_init(&up->path, NULL, SP_TACTIC_RELAY);
 }
 
-/* An initiation of ours. Sent to every address while we look for the signpost: it answers the first that arrives and drops the
- * others as replays, so the fastest way wins. */
+/* An initiation of ours. Sent to every address while we look for the signpost: it answers the first that arrives and
+ * drops the others as replays, so the fastest way wins. */
 void sp_uplink_handshake(struct sp_mesh *mesh, const uint8_t *msg, size_t len) {
     struct sp_uplink *up = &mesh->uplink;
     struct sp_hop hop;
@@ -272,7 +272,8 @@ sp_instant sp_uplink_deadline(const struct sp_mesh *mesh) {
     const struct sp_uplink *up = &mesh->uplink;
     if (up->state == SP_UPLINK_DOWN)
         return SP_NEVER;
-    sp_instant at = sp_instant_min(sp_instant_min(up->retry_at, up->tcp_at), sp_instant_min(up->udp_at, up->path.next_at));
+    sp_instant at =
+        sp_instant_min(sp_instant_min(up->retry_at, up->tcp_at), sp_instant_min(up->udp_at, up->path.next_at));
     if (up->state == SP_UPLINK_UP && up->path.pmtu.state == SP_PMTU_PROBING)
         at = sp_instant_min(at, up->path.pmtu.next);
     return sp_instant_min(at, sp_request_deadline(mesh));

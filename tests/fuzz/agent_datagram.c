@@ -1,6 +1,6 @@
-/* What comes to an agent that has a session with its signpost and one with a peer: datagrams of strangers and from the signpost's address,
- * what the signpost says inside the session, what the peer says inside its own, packets and queries and requests of the host.
- * Input: steps of u8 kind, u16 length, bytes. */
+/* What comes to an agent that has a session with its signpost and one with a peer: datagrams of strangers and from the
+ * signpost's address, what the signpost says inside the session, what the peer says inside its own, packets and queries
+ * and requests of the host. Input: steps of u8 kind, u16 length, bytes. */
 #include <stdlib.h>
 
 #include "proto/control/tunnel.h"
@@ -48,7 +48,8 @@ static void session_says(const uint8_t *data, size_t len) {
 
 static void step(unsigned kind, const uint8_t *data, size_t len) {
     static const struct sp_addr stranger = {.family = 4, .ip = {192, 0, 2, 66}, .port = 6666};
-    struct sp_in in = {.kind = SP_IN_DATAGRAM, .id = 3, .data = data, .len = len, .src = stranger, .dst = rig->n[0].inside};
+    struct sp_in in = {
+        .kind = SP_IN_DATAGRAM, .id = 3, .data = data, .len = len, .src = stranger, .dst = rig->n[0].inside};
     if (kind == SESSION || kind == PEER) {
         (kind == SESSION ? session_says : peer_says)(data, len);
         return;

@@ -49,7 +49,8 @@ static unsigned place_of(const struct path_rig *p, const struct sp_addr *dst) {
     return 99;
 }
 
-static void datagram(struct path_rig *p, unsigned from, struct sp_addr src, struct sp_addr dst, const uint8_t *data, size_t len) {
+static void datagram(struct path_rig *p, unsigned from, struct sp_addr src, struct sp_addr dst, const uint8_t *data,
+                     size_t len) {
     struct sp_addr other;
     unsigned to = place_of(p, &dst);
     if (to > PATH_POST || (p->mtu != 0 && len + 28 > p->mtu))
@@ -70,15 +71,16 @@ static void datagram(struct path_rig *p, unsigned from, struct sp_addr src, stru
     fly(p, &f, data, len);
 }
 
-static void datagrams(struct path_rig *p, unsigned from, struct sp_addr src, const struct sp_addr *dst, const uint8_t *data, size_t len,
-                      size_t segment) {
+static void datagrams(struct path_rig *p, unsigned from, struct sp_addr src, const struct sp_addr *dst,
+                      const uint8_t *data, size_t len, size_t segment) {
     size_t each = segment != 0 ? segment : len;
     for (size_t at = 0; at < len; at += each)
         datagram(p, from, src, *dst, data + at, len - at < each ? len - at : each);
 }
 
 static void arrive(struct path_rig *p, struct path_flight *f) {
-    struct sp_in in = {.kind = f->kind, .id = f->id, .data = f->data, .len = f->len, .src = f->src, .dst = f->dst, .credit = 1 << 20};
+    struct sp_in in = {
+        .kind = f->kind, .id = f->id, .data = f->data, .len = f->len, .src = f->src, .dst = f->dst, .credit = 1 << 20};
     if (f->to == PATH_POST) {
         rig_in(&p->r, &in, 1);
         rig_turn(&p->r);
@@ -330,14 +332,19 @@ bool path_relayed(struct path_rig *p, unsigned node) {
 static void make_node(struct path_rig *p, unsigned i, const struct sp_overlay_config *config) {
     static const char *const names[] = {"laptop", "phone"};
     struct path_node *n = &p->n[i];
-    struct nat_config nat = {.mapping = NAT_MAPPING_ENDPOINT, .filter = NAT_FILTER_PORT, .ports = NAT_PORTS_RANDOM, .seed = 77 + i,
+    struct nat_config nat = {.mapping = NAT_MAPPING_ENDPOINT,
+                             .filter = NAT_FILTER_PORT,
+                             .ports = NAT_PORTS_RANDOM,
+                             .seed = 77 + i,
                              .outside = {.family = 4, .ip = {203, 0, (uint8_t)(113 + 10 * i), 1}}};
     char text[SP_TOKEN_TEXT_MAX + 1];
     uint8_t seed[32];
     n->inside = (struct sp_addr){.family = 4, .ip = {192, 168, (uint8_t)(1 + 20 * i), 5}, .port = 41000};
     n->nat = nat_new(&nat);
     must(rig_ctl(&p->r, SP_OP_INVITE, "me.signpost.", names[i], "86400", "198.51.100.2", NULL) == SP_OP_OK, "invite");
-    must(rig_ctl_text(&p->r, "token", text, sizeof text) != NULL && sp_token_read(&n->token, text, strlen(text)) == SP_OK, "token");
+    must(rig_ctl_text(&p->r, "token", text, sizeof text) != NULL &&
+             sp_token_read(&n->token, text, strlen(text)) == SP_OK,
+         "token");
     memset(seed, (int)(8 + i), sizeof seed);
     sp_agent_identity_make(&n->config.id, &n->token, seed);
     memset(n->config.seed, (int)(6 + i), sizeof n->config.seed);

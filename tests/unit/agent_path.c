@@ -307,7 +307,7 @@ static void a_device_has_one_name(void **state) {
     struct sp_dir_entry *e = sp_directory_addr(mesh->dir, p->n[1].overlay);
     assert_non_null(e);
     assert_true(sp_name_equal(&e->name, &name));
-    assert_int_equal(sp_directory_count(mesh->dir), 3); /* with ourselves and the signpost */
+    assert_int_equal(sp_directory_count(mesh->dir), 3);                        /* with ourselves and the signpost */
     assert_null(sp_uplink_learn(mesh, &name, p->n[0].agent->id.signpost_pub)); /* whose name is pinned */
     end(p);
 }
@@ -419,7 +419,8 @@ static void a_super_packet_leaves_as_one(void **state) {
     for (unsigned i = 0; i < 12000; i++)
         packet[60 + i] = (uint8_t)(i * 13);
     struct sp_in in = {.kind = SP_IN_PACKET, .data = packet, .len = sizeof packet};
-    in.offload = (struct sp_offload){.gso = SP_GSO_TCP6, .needs_csum = true, .hdr_len = 60, .gso_size = 1200, .csum_start = 40, .csum_offset = 16};
+    in.offload = (struct sp_offload){
+        .gso = SP_GSO_TCP6, .needs_csum = true, .hdr_len = 60, .gso_size = 1200, .csum_start = 40, .csum_offset = 16};
     size_t taken;
     struct sp_out out;
     path_pass(p, 500 * SP_MS);
@@ -429,7 +430,11 @@ static void a_super_packet_leaves_as_one(void **state) {
     assert_int_equal(out.segment, 1264 + SP_WG_OVERHEAD); /* padded */
     assert_int_equal(out.len, 10 * (1264 + SP_WG_OVERHEAD));
     /* And joined by the one that it reaches, into one again. */
-    struct sp_in got = {.kind = SP_IN_DATAGRAM, .data = out.data, .len = out.len, .segment = out.segment, .src = p->n[1].inside,
+    struct sp_in got = {.kind = SP_IN_DATAGRAM,
+                        .data = out.data,
+                        .len = out.len,
+                        .segment = out.segment,
+                        .src = p->n[1].inside,
                         .dst = p->n[1].inside};
     path_forget(p, 1);
     path_input(p, 1, &got);
@@ -518,11 +523,13 @@ static bool item(const struct path_node *n, const char *key, char text[256], uin
 }
 
 static void the_verbs_say_what_agent_h_promises(void **state) {
-    static const char *const status_keys[] = {"session", "via", "endpoint", "since_s", "rtt_us", "net", "mapping", "filtering", "mapped",
-                                              "peers", "tactic", "why", "mtu_full", "sealed_bytes", "opened_bytes", "handshake_ago_s",
-                                              "tried"};
+    static const char *const status_keys[] = {
+        "session",  "via",          "endpoint",     "since_s",         "rtt_us", "net",
+        "mapping",  "filtering",    "mapped",       "peers",           "tactic", "why",
+        "mtu_full", "sealed_bytes", "opened_bytes", "handshake_ago_s", "tried"};
     static const char *const ping_keys[] = {"name", "address", "via", "endpoint", "rtt_us", "direct"};
-    static const char *const net_keys[] = {"udp", "ipv4", "ipv6", "mapping", "filtering", "hairpin", "mapped", "mtu", "signposts"};
+    static const char *const net_keys[] = {"udp",     "ipv4",   "ipv6", "mapping",  "filtering",
+                                           "hairpin", "mapped", "mtu",  "signposts"};
     struct path_rig *p = begin(NULL);
     char text[256];
     uint64_t number;
@@ -596,7 +603,8 @@ static void the_table_of_peers_is_bounded(void **state) {
 
 static bool dials(struct path_rig *p, const struct sp_candidate *c) {
     struct sp_mesh *mesh = p->n[0].agent->mesh;
-    struct sp_plan plan = {.peer = {.count = 1, .candidates = {*c}}, .count = 1, .steps = {{.tactic = SP_TACTIC_PUBLIC}}};
+    struct sp_plan plan = {
+        .peer = {.count = 1, .candidates = {*c}}, .count = 1, .steps = {{.tactic = SP_TACTIC_PUBLIC}}};
     sp_tactics_plan(mesh, path_peer(p, 0), &plan);
     return sp_tactics_path(mesh, path_peer(p, 0), &c->addr, false) != NULL;
 }
