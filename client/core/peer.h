@@ -16,7 +16,8 @@
 #define SP_PEER_IDLE   (60 * SP_SEC)       /* without traffic for so long it may give way */
 #define SP_PEER_ACTIVE (5 * SP_SEC)        /* traffic so recent keeps its paths watched */
 #define SP_PEER_KEEP   (3 * SP_MIN)        /* and so recent the mappings in front of them */
-#define SP_PEER_CHANNEL (60 * SP_SEC)      /* a channel that rested for longer may be closed: it is asked for again before use */
+#define SP_PEER_CHANNEL (8 * SP_MIN)       /* a channel that rested for longer may be closed: it is asked for again before use */
+#define SP_PEER_CHANNEL_KEEP (4 * SP_MIN)  /* while traffic goes another way it is kept open, to be there at once */
 #define SP_PEER_RESTED  (30 * SP_SEC)      /* a direct way that was not heard from for so long may be gone */
 #define SP_PEER_STAGED (8 * SP_SEC)        /* packets wait no longer for a path */
 

@@ -209,8 +209,21 @@ static void expire_relayed(struct sp_mesh *mesh, struct sp_peer *p) {
     sp_peer_ask(mesh, p, NULL, 0);
 }
 
+/* Traffic that goes directly: the relay stays ready for the moment when that way breaks. */
+static void expire_channel(struct sp_mesh *mesh, struct sp_peer *p) {
+    struct sp_path *relay = &p->paths[SP_PATH_RELAY];
+    if (p->channel == 0 || p->chosen == SP_PATH_RELAY || !sp_tactics_active(mesh, p) ||
+        mesh->now < p->channel_at + SP_PEER_CHANNEL_KEEP)
+        return;
+    if (mesh->now >= p->channel_at + SP_PEER_CHANNEL)
+        sp_peer_ask(mesh, p, NULL, 0);
+    else if (mesh->now >= relay->pings[(relay->ping_next + SP_PATH_PINGS - 1) % SP_PATH_PINGS].at + SP_MIN)
+        sp_tactics_ping(mesh, p, relay);
+}
+
 void sp_peer_expire(struct sp_mesh *mesh, struct sp_peer *p) {
     p->due = SP_NEVER;
+    expire_channel(mesh, p);
     expire_wish(mesh, p);
     expire_silence(mesh, p);
     expire_relayed(mesh, p);

@@ -204,6 +204,21 @@ static void a_dead_path_falls_back_to_the_relay(void **state) {
     end(p);
 }
 
+static void the_relay_stays_ready_beside_a_direct_path(void **state) {
+    struct path_rig *p = begin(NULL);
+    connect(p);
+    for (sp_instant until = p->r.now + 25 * SP_MIN; p->r.now < until; path_pass(p, 2 * SP_SEC)) {
+        path_send(p, 0, 100);
+        path_forget(p, 1);
+    }
+    assert_true(both_direct(p));
+    struct sp_hop hop;
+    assert_true(sp_peer_relay(p->n[0].agent->mesh, path_peer(p, 0), &hop));
+    p->no_direct = true;
+    assert_true(traffic(p, 2 * SP_SEC) <= SP_SEC);
+    end(p);
+}
+
 static void a_rebinding_costs_less_than_a_second(void **state) {
     struct path_rig *p = begin(NULL);
     connect(p);
@@ -634,6 +649,7 @@ int main(void) {
         cmocka_unit_test(nobody_has_that_address),
         cmocka_unit_test(an_absent_device_is_unreachable),
         cmocka_unit_test(a_dead_path_falls_back_to_the_relay),
+        cmocka_unit_test(the_relay_stays_ready_beside_a_direct_path),
         cmocka_unit_test(a_rebinding_costs_less_than_a_second),
         cmocka_unit_test(another_network_costs_less_than_a_second),
         cmocka_unit_test(a_signpost_that_is_gone_leaves_direct_paths_alone),
