@@ -53,6 +53,7 @@ static void datagram(struct path_rig *p, unsigned from, struct sp_addr src, stru
                      size_t len) {
     struct sp_addr other;
     unsigned to = place_of(p, &dst);
+    p->elsewhere += to > PATH_POST;
     if (to > PATH_POST || (p->mtu != 0 && len + 28 > p->mtu))
         return;
     if (from != PATH_POST) {

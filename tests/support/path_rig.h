@@ -61,6 +61,7 @@ struct path_rig {
     bool no_direct;    /* what passes between the agents themselves is lost */
     bool no_post;      /* what passes to and from the signpost is lost */
     uint64_t direct, relayed; /* datagrams that passed */
+    uint64_t elsewhere;       /* datagrams to nobody of these */
 };
 
 /* Joins both ("laptop", "phone"), brings them up, and waits for their sessions. config: of both, may be NULL. */

@@ -219,6 +219,36 @@ static void the_relay_stays_ready_beside_a_direct_path(void **state) {
     end(p);
 }
 
+static void new_keys_lose_nothing(void **state) {
+    for (unsigned relay = 0; relay < 2; relay++) {
+        struct path_rig *p = begin(NULL);
+        unsigned sent = 0, got[2] = {0, 0};
+        p->no_direct = relay;
+        if (relay)
+            assert_true(traffic(p, SP_SEC) < SP_SEC);
+        else
+            connect(p);
+        path_pass(p, SP_SEC);
+        path_forget(p, 0);
+        path_forget(p, 1);
+        for (sp_instant until = p->r.now + 10 * SP_MIN; p->r.now < until; sent++) {
+            path_send(p, 0, 100);
+            path_send(p, 1, 100);
+            path_pass(p, 100 * SP_MS);
+            for (unsigned i = 0; i < 2; i++) {
+                got[i] += p->n[i].got_count;
+                path_forget(p, i);
+            }
+        }
+        assert_int_equal(got[0], sent);
+        assert_int_equal(got[1], sent);
+        struct sp_wg_peer_stats st;
+        sp_wg_peer_stats(path_peer(p, 0)->wg, &st);
+        assert_true(p->r.now < st.handshake_at + 3 * SP_MIN);
+        end(p);
+    }
+}
+
 static void a_rebinding_costs_less_than_a_second(void **state) {
     struct path_rig *p = begin(NULL);
     connect(p);
@@ -596,6 +626,53 @@ static void the_relay_shows_in_status(void **state) {
     end(p);
 }
 
+/* A signpost that names a victim's address as a candidate, again and again. */
+static void nobody_is_flooded_on_a_signposts_word(void **state) {
+    struct path_rig *p = begin(NULL);
+    struct sp_mesh *mesh = p->n[0].agent->mesh;
+    connect(p);
+    struct sp_peer *peer = path_peer(p, 0);
+    struct sp_plan plan = {.channel = peer->channel, .count = 8, .peer.count = 8};
+    memcpy(plan.pub, peer->entry->pub, sizeof plan.pub);
+    for (uint8_t i = 0; i < 8; i++) {
+        plan.peer.candidates[i].addr = (struct sp_addr){.family = 4, .ip = {203, 0, 200, 9}, .port = (uint16_t)(100 + i)};
+        plan.steps[i] = (struct sp_plan_step){.tactic = SP_TACTIC_PUNCH, .candidate = i};
+    }
+    uint64_t before = p->elsewhere;
+    for (unsigned i = 0; i < 50; i++) {
+        sp_mesh_turn(mesh, p->r.now, p->r.wall);
+        sp_peer_planned(mesh, peer, &plan);
+        keep_talking(p, SP_SEC);
+    }
+    assert_in_range(p->elsewhere - before, 1, SP_MESH_PROBES_MAX);
+    assert_true(mesh->counts.dropped_budget > 0);
+    assert_true(both_direct(p));
+    /* Nor is anything but an address of one host, elsewhere than here, ever tried. */
+    static const uint8_t never[][4] = {{127, 0, 0, 1}, {224, 0, 0, 1}, {255, 255, 255, 255}, {0, 0, 0, 0}, {169, 254, 1, 1}, {10, 9, 8, 7}};
+    before = p->elsewhere;
+    for (unsigned i = 0; i < 6; i++)
+        memcpy(plan.peer.candidates[i].addr.ip, never[i], 4);
+    plan.count = 6;
+    sp_mesh_turn(mesh, p->r.now, p->r.wall);
+    sp_peer_planned(mesh, peer, &plan);
+    keep_talking(p, 2 * SP_SEC);
+    assert_int_equal(p->elsewhere, before);
+    end(p);
+}
+
+static void a_plan_for_another_key_is_no_plan(void **state) {
+    struct path_rig *p = begin(NULL);
+    connect(p);
+    struct sp_peer *peer = path_peer(p, 0);
+    struct sp_plan plan = {.channel = 0x80123456};
+    uint32_t channel = peer->channel;
+    memcpy(plan.pub, p->n[0].agent->id.signpost_pub, sizeof plan.pub);
+    sp_mesh_turn(p->n[0].agent->mesh, p->r.now, p->r.wall);
+    sp_peer_planned(p->n[0].agent->mesh, peer, &plan);
+    assert_int_equal(peer->channel, channel);
+    end(p);
+}
+
 static void the_table_of_peers_is_bounded(void **state) {
     struct sp_overlay_config c = {.peers = 1};
     struct path_rig *p = begin(&c);
@@ -650,6 +727,7 @@ int main(void) {
         cmocka_unit_test(an_absent_device_is_unreachable),
         cmocka_unit_test(a_dead_path_falls_back_to_the_relay),
         cmocka_unit_test(the_relay_stays_ready_beside_a_direct_path),
+        cmocka_unit_test(new_keys_lose_nothing),
         cmocka_unit_test(a_rebinding_costs_less_than_a_second),
         cmocka_unit_test(another_network_costs_less_than_a_second),
         cmocka_unit_test(a_signpost_that_is_gone_leaves_direct_paths_alone),
@@ -668,6 +746,8 @@ int main(void) {
         cmocka_unit_test(other_names_are_forwarded),
         cmocka_unit_test(the_verbs_say_what_agent_h_promises),
         cmocka_unit_test(the_relay_shows_in_status),
+        cmocka_unit_test(nobody_is_flooded_on_a_signposts_word),
+        cmocka_unit_test(a_plan_for_another_key_is_no_plan),
         cmocka_unit_test(the_table_of_peers_is_bounded),
         cmocka_unit_test(private_addresses_beyond_the_link_are_the_signposts_to_know),
     };
