@@ -96,6 +96,8 @@ static void read_name(struct sp_rd *rd, char text[NSS_NAME_MAX]) {
         }
         len += n + 1u;
     }
+    if (text != NULL)
+        text[0] = 0;
     sp_rd_fail(rd, SP_ERR_FORM);
 }
 
