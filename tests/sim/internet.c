@@ -135,17 +135,23 @@ static struct sim_lan *below(const struct sim_lan *l, const struct sp_addr *a) {
     return NULL;
 }
 
-static bool is_cut(const struct sim_internet *n, const struct sim_host *a, const struct sim_host *b) {
+static bool is_cut(const struct sim_internet *n, const struct sim_host *a, const struct sim_host *b, size_t len) {
     for (unsigned i = 0; i < n->n_cuts; i++)
-        if ((n->cuts[i].a == a && n->cuts[i].b == b) || (n->cuts[i].a == b && n->cuts[i].b == a))
+        if (len > n->cuts[i].over &&
+            ((n->cuts[i].a == a && n->cuts[i].b == b) || (n->cuts[i].a == b && n->cuts[i].b == a)))
             return true;
     return false;
 }
 
 void sim_internet_cut(struct sim_internet *n, const struct sim_host *a, const struct sim_host *b) {
+    sim_internet_thin(n, a, b, 0);
+}
+
+void sim_internet_thin(struct sim_internet *n, const struct sim_host *a, const struct sim_host *b, size_t over) {
     sim_check(n->sim, n->n_cuts < SIM_CUTS, "too many cuts");
     n->cuts[n->n_cuts].a = a;
-    n->cuts[n->n_cuts++].b = b;
+    n->cuts[n->n_cuts].b = b;
+    n->cuts[n->n_cuts++].over = over;
 }
 
 void sim_internet_heal(struct sim_internet *n) {
@@ -216,7 +222,7 @@ static void cross(struct sim_packet *p, const struct sim_link *k, sim_fn then) {
 
 static void hand_over(struct sim_packet *p, struct sim_host *h) {
     struct sim_internet *n = p->inet;
-    if (h->off || (p->from != NULL && is_cut(n, p->from, h))) {
+    if (h->off || (p->from != NULL && is_cut(n, p->from, h, p->len))) {
         lose(p, &n->dropped_link);
         return;
     }
@@ -379,7 +385,7 @@ bool sim_internet_walk(struct sim_host *h, uint8_t protocol, const struct sp_add
             *ret_src = w.src;
             *ret_delay = w.delay;
             *ret_loss = w.loss;
-            return !to->off && !is_cut(h->inet, h, to);
+            return !to->off && !is_cut(h->inet, h, to, 1);
         }
         if (down != NULL ? !walk_down(&w, down, now) : back || !walk_up(&w, now, &back))
             return false;

@@ -67,6 +67,7 @@ struct sim_internet {
     unsigned n_lans, n_hosts;
     struct {
         const struct sim_host *a, *b;
+        size_t over;  /* only datagrams of more bytes are lost */
     } cuts[SIM_CUTS]; /* pairs that do not reach each other */
     unsigned n_cuts;
     /* Sees all that a host puts on the wire; may be NULL. */
@@ -100,6 +101,8 @@ void sim_lan_inject(struct sim_lan *lan, const struct sp_addr *src, const struct
 
 /* Two hosts stop, or start again, to reach each other; everything else works on. */
 void sim_internet_cut(struct sim_internet *n, const struct sim_host *a, const struct sim_host *b);
+/* Or only for datagrams of more than so many bytes. */
+void sim_internet_thin(struct sim_internet *n, const struct sim_host *a, const struct sim_host *b, size_t over);
 void sim_internet_heal(struct sim_internet *n);
 
 /* ---- for stream.c ---- */

@@ -19,5 +19,6 @@ void path_hostile(struct sim *s,
 void path_plaintext(struct sim *s, struct path_result *r); /* fails: agents whose cipher hides nothing */
 
 void path_long(struct sim *s, struct path_result *r); /* mappings that end, quiet times, a signpost gone for long */
+void path_thin(struct sim *s, struct path_result *r); /* ways that carry probes and drop data */
 
 #endif
