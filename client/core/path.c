@@ -74,6 +74,8 @@ static bool round_begin(struct sp_path *p, enum sp_path_state state, const struc
     p->state = (uint8_t)state;
     p->sent = 0;
     p->asked_at = SP_NEVER;
+    p->carries = false;
+    p->heavy = 0;
     return probe(p, n);
 }
 
@@ -81,8 +83,17 @@ static void calm(struct sp_path *p, const struct sp_path_now *n) {
     p->next_at = n->used ? n->now + SP_PATH_USED_EVERY : n->keep ? n->now + SP_PATH_KEEP_EVERY : SP_NEVER;
 }
 
+/* A large PING of a valid path: some ways carry probes and drop data. */
+static bool heavy(struct sp_path *p, const struct sp_path_now *n) {
+    p->heavy++;
+    p->next_at = n->now + sp_path_limit(p);
+    return true;
+}
+
 /* A valid path: its regular PING, or what to make of one that stayed unanswered. */
 static bool valid_due(struct sp_path *p, const struct sp_path_now *n) {
+    if (!p->carries && p->heavy < SP_PATH_HEAVY)
+        return heavy(p, n);
     if (p->asked_at == SP_NEVER) {
         if (!n->used && !n->keep) {
             p->next_at = SP_NEVER;
@@ -107,6 +118,10 @@ static bool check(struct sp_path *p, const struct sp_path_now *n) {
     case SP_PATH_VALID:
         if (p->asked_at != SP_NEVER)
             return false;
+        if (!p->carries) {
+            p->heavy = 0;
+            return heavy(p, n);
+        }
         p->asked_at = n->now;
         p->sent = 1;
         p->next_at = n->now + sp_path_limit(p);
@@ -180,6 +195,9 @@ bool sp_path_step(struct sp_path *p, enum sp_path_on on, const struct sp_path_no
         p->state = SP_PATH_VALID;
         p->sent = 0;
         p->asked_at = SP_NEVER;
+        p->carries = p->carries || !p->small;
+        if (!p->carries && p->heavy < SP_PATH_HEAVY)
+            return p->heavy == 0 && heavy(p, n); /* the next one is due already */
         calm(p, n);
         return false;
     }

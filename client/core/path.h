@@ -25,6 +25,8 @@ const char *sp_path_state_text(unsigned state);
 #define SP_PATH_PINGS      8  /* remembered, for their cookies: at 100 ms each, ways of 700 ms */
 #define SP_PATH_PROBES     6  /* of a round */
 #define SP_PATH_LIMIT_MIN  (250 * SP_MS)
+#define SP_PATH_CARRIES    1000 /* bytes of plaintext: what goes whole over any path */
+#define SP_PATH_HEAVY      4    /* large PINGs that a valid path may lose before it is taken for one that drops data */
 #define SP_PATH_USED_EVERY SP_SEC
 #define SP_PATH_KEEP_EVERY (20 * SP_SEC)
 
@@ -35,6 +37,9 @@ struct sp_path {
     uint8_t state, tactic;
     uint8_t sent;        /* PINGs without an answer in this round */
     uint8_t ping_next;   /* in pings */
+    bool small;          /* the PONG at hand answers a PING of less than SP_PATH_CARRIES */
+    bool carries;        /* a large PING was answered since it became valid: data gets through, too */
+    uint8_t heavy;       /* large PINGs without an answer, until one is */
     sp_instant next_at;  /* when to step with DUE; SP_NEVER */
     sp_instant asked_at; /* VALID: the oldest PING without an answer; SP_NEVER */
     sp_instant heard_at; /* the newest authentic message from there; 0: never */

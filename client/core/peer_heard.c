@@ -134,6 +134,7 @@ static void on_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_pro
             sp_mesh_probe_answered(mesh, &path->addr);
             seen_at(mesh, path, &pong->seen);
         }
+        path->small = i != SP_PATH_RELAY && pong->size < SP_PATH_CARRIES;
         sp_tactics_step(mesh, p, path, SP_PATH_ON_PONG, mesh->now);
         if (sp_tactics_choose(mesh, p) || p->staged.count > 0)
             sp_send_staged(mesh, p);

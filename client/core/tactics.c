@@ -51,7 +51,10 @@ void sp_tactics_ping(struct sp_mesh *mesh, struct sp_peer *p, struct sp_path *pa
         mesh->counts.dropped_budget++;
         return;
     }
-    say_ping(mesh, p, path, sp_path_cookie(path, &mesh->rng, mesh->now), SP_PROBE_PING_MIN);
+    /* What is to carry data is asked with as much as data may be. Strangers' addresses are not. */
+    bool used = p->chosen == path - p->paths && sp_tactics_active(mesh, p);
+    bool large = path->tactic != SP_TACTIC_RELAY && path->state == SP_PATH_VALID && (used || !path->carries);
+    say_ping(mesh, p, path, sp_path_cookie(path, &mesh->rng, mesh->now), large ? SP_PATH_CARRIES : SP_PROBE_PING_MIN);
 }
 
 static struct sp_path_now path_now(const struct sp_mesh *mesh, const struct sp_peer *p, const struct sp_path *path) {
@@ -179,15 +182,20 @@ static bool much_better(const struct sp_path *a, const struct sp_path *b) {
     return a->rtt * 10 < b->rtt * 7 && a->rtt + 3 * SP_MS < b->rtt;
 }
 
+/* With a relay to fall back on, a direct way has to carry data as well as probes. */
+static bool sound(const struct sp_peer *p, const struct sp_path *path) {
+    return path->state == SP_PATH_VALID && (path->carries || p->channel == 0);
+}
+
 static unsigned best_of(const struct sp_peer *p) {
     unsigned best = SP_PATH_NONE;
     for (unsigned i = 1; i < SP_PEER_PATHS; i++)
-        if (p->paths[i].state == SP_PATH_VALID && (best == SP_PATH_NONE || better(&p->paths[i], &p->paths[best])))
+        if (sound(p, &p->paths[i]) && (best == SP_PATH_NONE || better(&p->paths[i], &p->paths[best])))
             best = i;
     bool direct = p->chosen != SP_PATH_NONE && p->chosen != SP_PATH_RELAY;
     if (best != SP_PATH_NONE) {
         bool stay =
-            direct && p->paths[p->chosen].state == SP_PATH_VALID && !much_better(&p->paths[best], &p->paths[p->chosen]);
+            direct && sound(p, &p->paths[p->chosen]) && !much_better(&p->paths[best], &p->paths[p->chosen]);
         return stay ? p->chosen : best;
     }
     if (p->channel != 0)

@@ -151,7 +151,7 @@ static void happens(struct chaos *c) {
         break;
     case 7:
         if (c->w->net.n_cuts < SIM_CUTS && sim_chance(s, 60))
-            sim_internet_cut(&c->w->net, &some_device(c)->host, &some_device(c)->host);
+            sim_internet_thin(&c->w->net, &some_device(c)->host, &some_device(c)->host, sim_chance(s, 30) ? 200 : 0);
         else
             sim_internet_heal(&c->w->net);
         break;

@@ -4,6 +4,10 @@
 #include "tests/sim/path.h"
 #include "tests/sim/places.h"
 
+static bool is_direct(struct sim_world *w, void *flow) {
+    return sim_flow_direct(flow);
+}
+
 void path_thin(struct sim *s, struct path_result *r) {
     struct sim_world *w = sim_world_new(s, 4);
     struct sim_link link = {.delay = 5 * SP_MS + sim_below(s, 50 * SP_MS)};
@@ -29,8 +33,11 @@ void path_thin(struct sim *s, struct path_result *r) {
     sim_note(s, "thin", sent, echoed);
     sim_check(s, echoed * 10 >= sent * 8, "over a way that drops data %llu of %llu come back",
               (unsigned long long)echoed, (unsigned long long)sent);
+    sim_internet_heal(&w->net);
+    sim_check(s, sim_world_until(w, is_direct, f, 80 * SP_SEC), "not direct again over a way that is sound again");
     r->worlds++;
     r->pairs++;
+    r->direct++;
     r->packets += w->net.packets;
     sim_world_free(w);
 }
