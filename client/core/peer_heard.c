@@ -20,10 +20,17 @@ static bool is_chosen(const struct sp_peer *p, const struct sp_path *path) {
     return p->chosen == path - p->paths;
 }
 
-/* An address that the peer speaks from and that we have not been answered from yet: ask. */
+/* An address that the peer speaks from, and that has not answered us yet, or not with as much as data needs. */
+static bool proven(const struct sp_path *path) {
+    return path->state == SP_PATH_VALID && (path->carries || path->next_at != SP_NEVER);
+}
+
+/* Then ask. */
 static void heard_unproven(struct sp_mesh *mesh, struct sp_peer *p, struct sp_path *path) {
     sp_instant last = path->pings[(path->ping_next + SP_PATH_PINGS - 1) % SP_PATH_PINGS].at;
-    sp_duration pause = path->state == SP_PATH_RESTING ? SP_SEC : 100 * SP_MS;
+    sp_duration pause = path->state == SP_PATH_VALID     ? 5 * SP_SEC
+                        : path->state == SP_PATH_RESTING ? SP_SEC
+                                                         : 100 * SP_MS;
     if (last != 0 && mesh->now < last + pause)
         return;
     if (path->state == SP_PATH_PROBING || path->state == SP_PATH_SUSPECT) {
@@ -49,7 +56,7 @@ void sp_peer_heard(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop 
     path->heard_at = mesh->now;
     if (is_chosen(p, path))
         p->unheard_since = SP_NEVER;
-    if (path->state != SP_PATH_VALID && from->channel == 0 && from->dst.family != 0 && sp_peer_up(mesh, p))
+    if (!proven(path) && from->channel == 0 && from->dst.family != 0 && sp_peer_up(mesh, p))
         heard_unproven(mesh, p, path);
 }
 
