@@ -164,8 +164,10 @@ void sp_uplink_keyed(struct sp_mesh *mesh, const struct sp_hop *from) {
     up->tcp = from->stream;
     if (!from->stream)
         up->path.addr = from->dst;
-    if (up->state != SP_UPLINK_UP)
+    if (up->state != SP_UPLINK_UP) {
         up->since = mesh->now;
+        up->profile_known = false; /* perhaps it has started anew, and knows nothing of us */
+    }
     up->state = SP_UPLINK_UP;
     up->last_err = SP_OK;
     up->attempts = 0;

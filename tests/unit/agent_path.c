@@ -303,6 +303,15 @@ static void relayed_traffic_survives_the_signposts_restart(void **state) {
     end(p);
 }
 
+static void a_restarted_signpost_is_told_everything_again(void **state) {
+    struct path_rig *p = begin(NULL);
+    rig_power_cut(&p->r);
+    path_pass(p, 40 * SP_SEC); /* the next keepalive finds nobody */
+    path_send(p, 0, 100);
+    assert_true(path_until(p, both_direct, SP_SEC));
+    end(p);
+}
+
 static void a_channel_that_rested_is_asked_for_again(void **state) {
     struct path_rig *p = begin(NULL);
     p->no_direct = true;
@@ -732,6 +741,7 @@ int main(void) {
         cmocka_unit_test(another_network_costs_less_than_a_second),
         cmocka_unit_test(a_signpost_that_is_gone_leaves_direct_paths_alone),
         cmocka_unit_test(relayed_traffic_survives_the_signposts_restart),
+        cmocka_unit_test(a_restarted_signpost_is_told_everything_again),
         cmocka_unit_test(a_channel_that_rested_is_asked_for_again),
         cmocka_unit_test(a_path_that_rested_loses_nothing),
         cmocka_unit_test(a_device_has_one_name),
