@@ -24,6 +24,8 @@
 #include "proto/nat/nat.h"
 
 #define SP_SESSION_MSG 1200
+/* A page of PEERS: sealed and over IPv6 it fits a path of 1,124 bytes. */
+#define SP_SESSION_PAGE 900
 #define SP_SESSION_REFRESH (5 * SP_MIN)
 /* An agent is away when nothing authentic came for so long; agents send something every SP_SESSION_ALIVE (a mapping may need more). */
 #define SP_SESSION_AWAY (3 * SP_MIN)

@@ -125,7 +125,7 @@ static void peers(struct sp_server *s, struct inner *in) {
     struct sp_session_writer w;
     struct sp_seq seq;
     sp_ctlsession_seq(s, in->ses, &seq);
-    sp_session_reply_begin(&w, &in->msg, SP_RCODE_NOERROR, in->out, SP_SESSION_MSG);
+    sp_session_reply_begin(&w, &in->msg, SP_RCODE_NOERROR, in->out, SP_SESSION_PAGE);
     sp_session_put_seq(&w, sp_zone_apex(r->zone), &seq);
     uint32_t i = page_begin(roster, &in->msg.name);
     for (; i < roster->count; i++) {

@@ -74,10 +74,10 @@ sp_instant sp_pushes_due(const struct sp_server *s, const struct sp_ctlsession *
     return due;
 }
 
-/* Its agent does not answer: until it is heard again nothing is brought to it. */
-static void give_up(struct sp_server *s, struct sp_ctlsession *ses) {
+/* Its agent does not answer: until it is heard again nothing is brought to it. One that was heard since the last try is there. */
+static void give_up(struct sp_server *s, struct sp_ctlsession *ses, const struct sp_push *p) {
     s->overlay->counts.dropped_push_lost += ses->push_count;
-    ses->stale = true;
+    ses->stale = ses->heard < p->sent;
     sp_pushes_drop(s, ses);
 }
 
@@ -87,7 +87,7 @@ void sp_pushes_expire(struct sp_server *s, struct sp_ctlsession *ses) {
         if (p->due > s->now)
             continue;
         if (p->tries >= SP_PUSH_TRIES) {
-            give_up(s, ses);
+            give_up(s, ses, p);
             return;
         }
         if (sp_ring_alone(&ses->ready))
