@@ -225,6 +225,12 @@ static void bounded(struct chaos *c) {
     for (struct sim_stream *t = w->net.streams; t != NULL; t = sim_stream_next(t))
         streams++;
     sim_check(w->sim, streams <= 4 * w->n_devices, "%u streams for %u devices", streams, w->n_devices);
+    uint64_t sessions = sim_signpost_metric(&w->post, "sessions"),
+             channels = sim_signpost_metric(&w->post, "relay_channels");
+    sim_check(w->sim, sessions == w->n_devices, "%llu sessions of %u devices", (unsigned long long)sessions,
+              w->n_devices);
+    sim_check(w->sim, channels <= 2 * w->n_flows, "%llu channels for %u pairs", (unsigned long long)channels,
+              w->n_flows);
     for (unsigned i = 0; i < w->n_devices; i++)
         sim_check(w->sim, w->devices[i]->granted <= 24 * SP_CHUNK, "device %u has %zu bytes", i + 1,
                   w->devices[i]->granted);
@@ -256,6 +262,8 @@ static void healed(struct chaos *c, struct path_result *r) {
     then = w->sim->now;
     if (!sim_world_until(w, flows_since, &then, 5 * SP_SEC))
         name_laggard(c, then, "not within 5 s of quiet");
+    sim_check(w->sim, sim_world_until(w, sim_world_sessions, NULL, 40 * SP_SEC),
+              "not all devices have a session again");
     bounded(c);
 }
 

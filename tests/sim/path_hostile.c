@@ -41,7 +41,8 @@ struct hostile {
     struct victim victim;
     struct client client;
     struct seen seen[SEEN];
-    uint64_t n_seen, forged;
+    uint64_t n_seen, forged, begun; /* begun: sessions, before the attack */
+
     struct sp_addr b_at; /* where anybody can reach b */
     bool quiet;
 };
@@ -228,6 +229,7 @@ static void under_attack(struct hostile *h) {
     sim_world_run(w, 5 * SP_SEC);
     sim_check(s, sim_flow_direct(h->f), "not direct before the attack");
     uint64_t memory = sim_signpost_metric(&w->post, "memory_used_bytes"), granted = h->b->granted;
+    h->begun = sim_signpost_metric(&w->post, "sessions_begun_total");
     sim_flow_mark(w, h->f);
     strikes(h, 0);
     asks(h, 0);
@@ -245,6 +247,10 @@ static void under_attack(struct hostile *h) {
     uint64_t after = sim_signpost_metric(&w->post, "memory_used_bytes");
     sim_check(s, after <= memory + (memory >> 3), "the signpost's memory grew from %llu to %llu",
               (unsigned long long)memory, (unsigned long long)after);
+    uint64_t sessions = sim_signpost_metric(&w->post, "sessions"),
+             begun = sim_signpost_metric(&w->post, "sessions_begun_total");
+    sim_check(s, sessions == w->n_devices, "%llu sessions of %u devices", (unsigned long long)sessions, w->n_devices);
+    sim_check(s, begun == h->begun, "strangers have begun %llu sessions", (unsigned long long)(begun - h->begun));
     sim_check(s, h->b->granted == granted, "the device's memory grew");
 }
 
