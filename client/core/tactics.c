@@ -187,10 +187,19 @@ static bool sound(const struct sp_peer *p, const struct sp_path *path) {
     return path->state == SP_PATH_VALID && (path->carries || p->channel == 0);
 }
 
-static unsigned best_of(const struct sp_peer *p) {
+/* What was heard just now is alive; of others that is the past: they may all have led to where the peer was before. */
+static bool fresh(const struct sp_mesh *mesh, const struct sp_path *path) {
+    return path->heard_at != 0 && mesh->now < path->heard_at + SP_SEC;
+}
+
+static bool fresher(const struct sp_mesh *mesh, const struct sp_path *a, const struct sp_path *b) {
+    return fresh(mesh, a) != fresh(mesh, b) ? fresh(mesh, a) : better(a, b);
+}
+
+static unsigned best_of(const struct sp_mesh *mesh, const struct sp_peer *p) {
     unsigned best = SP_PATH_NONE;
     for (unsigned i = 1; i < SP_PEER_PATHS; i++)
-        if (sound(p, &p->paths[i]) && (best == SP_PATH_NONE || better(&p->paths[i], &p->paths[best])))
+        if (sound(p, &p->paths[i]) && (best == SP_PATH_NONE || fresher(mesh, &p->paths[i], &p->paths[best])))
             best = i;
     bool direct = p->chosen != SP_PATH_NONE && p->chosen != SP_PATH_RELAY;
     if (best != SP_PATH_NONE) {
@@ -204,7 +213,7 @@ static unsigned best_of(const struct sp_peer *p) {
 }
 
 bool sp_tactics_choose(struct sp_mesh *mesh, struct sp_peer *p) {
-    unsigned best = best_of(p);
+    unsigned best = best_of(mesh, p);
     if (best == p->chosen)
         return false;
     sp_trace(&mesh->trace, mesh->now, SP_TRACE_path_chosen, p->chosen,
