@@ -80,6 +80,8 @@ struct sp_peer *sp_peer_get(struct sp_mesh *mesh, struct sp_dir_entry *e) {
     if (p == NULL)
         return NULL;
     init(p, e);
+    /* Halves of an earlier run that are still on their way are no others of ours. */
+    p->split_id = (uint16_t)sp_rng_u32(&mesh->rng);
     if (sp_wg_peer_add(mesh->wg, e->wg_pub, NULL, p, mesh->now, &p->wg) != SP_OK) {
         sp_mem_free(&mesh->mem, p, sizeof *p);
         return NULL;
