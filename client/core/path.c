@@ -92,7 +92,7 @@ static bool heavy(struct sp_path *p, const struct sp_path_now *n) {
 
 /* A valid path: its regular PING, or what to make of one that stayed unanswered. */
 static bool valid_due(struct sp_path *p, const struct sp_path_now *n) {
-    if (!p->carries && p->heavy < SP_PATH_HEAVY)
+    if (!p->carries && p->heavy < SP_PATH_HEAVY && p->asked_at == SP_NEVER)
         return heavy(p, n);
     if (p->asked_at == SP_NEVER) {
         if (!n->used && !n->keep) {
@@ -118,7 +118,7 @@ static bool check(struct sp_path *p, const struct sp_path_now *n) {
     case SP_PATH_VALID:
         if (p->asked_at != SP_NEVER)
             return false;
-        if (!p->carries) {
+        if (!p->carries && !n->used) {
             p->heavy = 0;
             return heavy(p, n);
         }

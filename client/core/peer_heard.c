@@ -142,6 +142,8 @@ static void on_pong(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_pro
             seen_at(mesh, path, &pong->seen);
         }
         path->small = i != SP_PATH_RELAY && pong->size < SP_PATH_CARRIES;
+        if (!path->small)
+            path->large_at = mesh->now;
         sp_tactics_step(mesh, p, path, SP_PATH_ON_PONG, mesh->now);
         if (sp_tactics_choose(mesh, p) || p->staged.count > 0)
             sp_send_staged(mesh, p);

@@ -52,7 +52,8 @@ void sp_tactics_ping(struct sp_mesh *mesh, struct sp_peer *p, struct sp_path *pa
         return;
     }
     /* What is to carry data is asked with as much as data may be. Strangers' addresses are not. */
-    bool used = p->chosen == path - p->paths && sp_tactics_active(mesh, p);
+    bool used =
+        p->chosen == path - p->paths && sp_tactics_active(mesh, p) && mesh->now >= path->large_at + SP_PATH_LARGE_EVERY;
     bool large = path->tactic != SP_TACTIC_RELAY && path->state == SP_PATH_VALID && (used || !path->carries);
     say_ping(mesh, p, path, sp_path_cookie(path, &mesh->rng, mesh->now), large ? SP_PATH_CARRIES : SP_PROBE_PING_MIN);
 }
@@ -203,8 +204,7 @@ static unsigned best_of(const struct sp_mesh *mesh, const struct sp_peer *p) {
             best = i;
     bool direct = p->chosen != SP_PATH_NONE && p->chosen != SP_PATH_RELAY;
     if (best != SP_PATH_NONE) {
-        bool stay =
-            direct && sound(p, &p->paths[p->chosen]) && !much_better(&p->paths[best], &p->paths[p->chosen]);
+        bool stay = direct && sound(p, &p->paths[p->chosen]) && !much_better(&p->paths[best], &p->paths[p->chosen]);
         return stay ? p->chosen : best;
     }
     if (p->channel != 0)
