@@ -163,6 +163,31 @@ def test_an_idle_connection_keeps_its_mappings(lab):
     assert bob.peer(alice)["state"] == "direct"
 
 
+def test_probes_pass_and_data_does_not(lab):
+    """The direct path begins to swallow all that is larger than a probe: traffic has to leave it, though it is answered there."""
+    _, gateways, (alice, bob) = homes(lab)
+    flow = alice.start_flow(bob).moves()
+    alice.await_state(bob, "direct")
+    addresses = ", ".join(g.address4 for g in gateways)
+    lab.internet.disturb(f"ip saddr {{ {addresses} }} ip daddr {{ {addresses} }} meta length > 300 drop")
+    flow.moves(seconds=60)
+    alice.await_state(bob, "relay")
+    flow.moves(more=200000).finish()
+
+
+def test_a_sleep(lab):
+    """An agent that is stopped for longer than its NAT remembers, as when a lid is closed."""
+    _, _, (alice, bob) = homes(lab, timeout=20)
+    flow = alice.start_flow(bob, 20000).moves()
+    alice.await_state(bob, "direct")
+    alice.process.send_signal(signal.SIGSTOP)
+    time.sleep(30)
+    alice.process.send_signal(signal.SIGCONT)
+    flow.moves(seconds=30)
+    alice.await_state(bob, "direct", seconds=60)
+    flow.moves().finish()
+
+
 def test_devices_that_start_again_with_other_wishes(lab):
     """One asks the signpost for the other while that is still known by its last run, which wanted no direct paths."""
     _, _, (alice, bob) = homes(lab)
