@@ -90,6 +90,10 @@ static bool heavy(struct sp_path *p, const struct sp_path_now *n) {
     return true;
 }
 
+static sp_instant last_ping(const struct sp_path *p) {
+    return p->pings[(p->ping_next + SP_PATH_PINGS - 1) % SP_PATH_PINGS].at;
+}
+
 /* A valid path: its regular PING, or what to make of one that stayed unanswered. */
 static bool valid_due(struct sp_path *p, const struct sp_path_now *n) {
     if (!p->carries && p->heavy < SP_PATH_HEAVY && p->asked_at == SP_NEVER)
@@ -101,7 +105,7 @@ static bool valid_due(struct sp_path *p, const struct sp_path_now *n) {
         }
         p->asked_at = n->now;
         p->sent = 1;
-    } else if (p->heard_at > p->asked_at && p->sent < LOST_THOUGH_HEARD) {
+    } else if (p->heard_at > p->asked_at && p->heard_at > last_ping(p) && p->sent < LOST_THOUGH_HEARD) {
         p->sent++;
     } else {
         return round_begin(p, SP_PATH_SUSPECT, n);
