@@ -110,6 +110,9 @@ void sim_server_boot(struct sim_server *v) {
                                   .streams = 16,
                                   .streams_per_prefix = 16,
                                   .updates_in_flight = 64,
+                                  .sessions = 16,
+                                  .channels = 64,
+                                  .channels_per_session = 16,
                                   .memory = 64 * SP_CHUNK};
     c.grant = sim_grant(v->sim);
     for (size_t i = 0; i < sizeof c.seed; i++)
