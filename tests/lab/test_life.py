@@ -89,7 +89,7 @@ def test_a_megabyte_through_a_small_path_that_says_nothing(lab, mtu, path):
         block(lab, *gateways)
     alice.echo("udp", bob)
     if path == "direct":
-        chat = alice.start_flow(bob, 2000)
+        chat = alice.start_flow(bob, 2000).moves(more=1)
         alice.await_state(bob, "direct", seconds=60)
         chat.finish()
     result = alice.echo("bulk", bob, 1 << 20)
