@@ -92,6 +92,10 @@ void spx_clock_init(void) {
     SPX_HYPERCALL(MEMORY_OP, 7 /* XENMEM_add_to_physmap */, &map, 0, 0);
 }
 
+_Atomic uint64_t *spx_event_pending(void) {
+    return (_Atomic uint64_t *)shared.info.evtchn_pending;
+}
+
 sp_instant spx_now(void) {
     const struct pvclock *t = &shared.info.vcpu[0].time;
     uint32_t version, low, high;

@@ -23,5 +23,7 @@ void spx_wrmsr(uint32_t msr, uint64_t value);
 void spx_clock_init(void);
 sp_instant spx_now(void);
 sp_wall spx_wall(void);
+/* The pending bits of event channels, in the shared page: event.h's. */
+_Atomic uint64_t *spx_event_pending(void);
 
 #endif
