@@ -1,16 +1,16 @@
-/* Machine start: what boot_main hands to the host's main. */
+/* Machine start, and what follows a suspend. */
 #ifndef SPX_BOOT_H
 #define SPX_BOOT_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
 
-/* Free memory: from the image's end to the end of the RAM that it lies in. */
-struct spx_memory {
-    uint8_t *from, *to;
-};
+/* The host's main, with memory, console, clocks and randomness ready; its result is the reason given to Xen
+ * (SPX_POWEROFF, SPX_REBOOT, SPX_CRASH). The command line is cut after 1023 bytes. */
+unsigned spx_main(const char *command_line);
 
-/* The host's main; its result is the reason given to Xen (SPX_POWEROFF, SPX_CRASH). */
-unsigned spx_main(struct spx_memory memory, const char *command_line);
+/* Stops for `xl save` or a migration and returns when the toolstack goes on: true when that was cancelled and
+ * everything is as it was. False after a restore: hypercalls, clocks, console and randomness are made ready again; the
+ * caller drops its sessions, and sets up grants, event channels and xenstore from nothing, before it sends anything. */
+bool spx_suspend(void);
 
 #endif

@@ -19,18 +19,13 @@
 pvh_entry:
         cld
         mov     $stack_top, %esp
-        /* Identity map of the low 4 GiB with 2 MiB pages; Xen's special pages lie below 4 GiB. */
-        movl    $pdpt + 3, pml4
-        mov     $pdpt, %edi
-        mov     $pd + 3, %eax
-        mov     $4, %ecx
-1:      mov     %eax, (%edi)
-        add     $4096, %eax
-        add     $8, %edi
-        loop    1b
-        mov     $pd, %edi
+        mov     %ebx, %esi
+        /* The low GiB, where image and start_info lie, with 2 MiB pages, until paging.c has made the real tables. */
+        movl    $boot_tables + 0x1003, boot_tables
+        movl    $boot_tables + 0x2003, boot_tables + 0x1000
+        mov     $boot_tables + 0x2000, %edi
         mov     $0x83, %eax                     /* present, writable, 2 MiB */
-        mov     $2048, %ecx
+        mov     $512, %ecx
 1:      mov     %eax, (%edi)
         add     $0x200000, %eax
         add     $8, %edi
@@ -38,15 +33,21 @@ pvh_entry:
         mov     %cr4, %eax
         or      $0x620, %eax                    /* PAE, OSFXSR, OSXMMEXCPT: libsodium uses SSE */
         mov     %eax, %cr4
-        mov     $pml4, %eax
+        mov     $boot_tables, %eax
         mov     %eax, %cr3
-        mov     $0xc0000080, %ecx               /* EFER.LME */
+        mov     $0x80000001, %eax
+        cpuid
+        shr     $9, %edx                        /* NX, bit 20, becomes EFER.NXE, bit 11; without it boot.c refuses */
+        and     $0x800, %edx
+        mov     %edx, %ebx
+        mov     $0xc0000080, %ecx
         rdmsr
-        or      $0x100, %eax
+        or      $0x100, %eax                    /* LME */
+        or      %ebx, %eax
         wrmsr
         mov     %cr0, %eax
         and     $0xfffffffb, %eax               /* no FPU emulation */
-        or      $0x80000002, %eax               /* paging, MP */
+        or      $0x80010002, %eax               /* paging, write protection for us too, MP */
         mov     %eax, %cr0
         lgdt    gdt_ptr
         ljmp    $8, $1f
@@ -58,7 +59,8 @@ pvh_entry:
         mov     %eax, %gs
         mov     %eax, %ss
         fninit
-        mov     %ebx, %edi
+        mov     %esi, %edi
+        xor     %ebp, %ebp                      /* ends the chain of frames */
         call    boot_main
 1:      hlt
         jmp     1b
@@ -96,11 +98,12 @@ trap_stubs:
         .set    i, i + 1
         .endr
 trap_common:
-        mov     (%rsp), %rdi                    /* vector */
-        mov     8(%rsp), %rsi                   /* error code */
-        mov     16(%rsp), %rdx                  /* rip */
-        mov     40(%rsp), %rcx                  /* rsp */
-        mov     %cr2, %r8
+        .irp    reg, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+        push    %\reg
+        .endr
+        cld
+        mov     %rsp, %rdi                      /* struct trap_frame */
+        xor     %ebp, %ebp
         call    boot_trap
 1:      hlt
         jmp     1b
@@ -124,9 +127,7 @@ hypercall_page:
 
         .bss
         .balign 4096
-pml4:   .skip   4096
-pdpt:   .skip   4096
-pd:     .skip   4 * 4096
-        .skip   262144
-stack_top:
+        .globl  boot_tables
+boot_tables:
+        .skip   3 * 4096
         .section .note.GNU-stack, "", @progbits

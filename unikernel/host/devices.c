@@ -5,6 +5,7 @@
 
 #include "unikernel/boot/boot.h"
 #include "unikernel/dev/xenstore.h"
+#include "unikernel/lib/pages.h"
 #include "unikernel/lib/text.h"
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/event.h"
@@ -13,6 +14,7 @@
 #include "unikernel/xen/xen.h"
 
 #define GRANT_FRAMES 2
+#define MEMORY_PAGES 512
 enum { TOKEN_PING, TOKEN_OTHER };
 
 static struct spx_pages pages;
@@ -26,9 +28,9 @@ static bool failed(const char *what, sp_err err) {
     return false;
 }
 
-static bool open_all(struct spx_memory memory) {
-    pages = (struct spx_pages){memory.from, memory.to};
-    spx_clock_init();
+static bool open_all(void) {
+    uint8_t *memory = spx_pages_alloc(MEMORY_PAGES);
+    pages = (struct spx_pages){memory, memory != NULL ? memory + MEMORY_PAGES * SPX_PAGE : NULL};
     void *table = spx_pages_take(&pages, GRANT_FRAMES);
     if (table == NULL)
         return failed("pages", SP_ERR_FULL);
@@ -98,10 +100,10 @@ static bool asked(const char *word) {
     return false;
 }
 
-unsigned spx_main(struct spx_memory memory, const char *command_line) {
+unsigned spx_main(const char *command_line) {
     spx_text_clear(&wanted);
-    spx_text_add(&wanted, command_line); /* it may lie in the memory that is free from here on */
-    bool ok = open_all(memory);
+    spx_text_add(&wanted, command_line);
+    bool ok = open_all();
     if (ok && asked("store"))
         ok = try_store();
     spx_print("devices: %s\n", ok ? "done" : "failed");

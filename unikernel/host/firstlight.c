@@ -7,23 +7,10 @@
 #include "proto/dns/msg.h"
 #include "signpostd/core/server.h"
 #include "unikernel/boot/boot.h"
+#include "unikernel/lib/pages.h"
 #include "unikernel/lib/random.h"
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/xen.h"
-
-static struct spx_memory memory;
-
-static void *grant(void *ctx, size_t bytes) {
-    uint8_t *at = (uint8_t *)(((uint64_t)memory.from + SP_CHUNK - 1) & ~(SP_CHUNK - 1));
-    if (at > memory.to || (size_t)(memory.to - at) < bytes)
-        return NULL;
-    memory.from = at + bytes;
-    memset(at, 0, bytes);
-    return at;
-}
-
-static void release(void *ctx, void *chunk, size_t bytes) {
-}
 
 /* One input, and the first output that it causes, at once or in the turns that the core asks for. */
 static bool exchange(struct sp_server *s, const struct sp_in *in, struct sp_out *out) {
@@ -105,22 +92,21 @@ static bool first_light(struct sp_server *s) {
     return query(s, "laptop.me.signpost.", SP_TYPE_AAAA) && query(s, "me.signpost.", SP_TYPE_DNSKEY);
 }
 
-unsigned spx_main(struct spx_memory free_memory, const char *command_line) {
-    memory = free_memory;
-    spx_clock_init();
-    spx_print("firstlight: %u KiB free\n", (uint64_t)(memory.to - memory.from) / 1024);
+unsigned spx_main(const char *command_line) {
+    size_t before = spx_pages_left();
+    spx_print("firstlight: %u KiB free\n", (uint64_t)before * (SPX_PAGE_SIZE / 1024));
     struct sp_server_config config;
     struct sp_server *server;
     sp_server_config_default(&config);
     config.limits.names = 1000;
-    config.grant = (struct sp_grant){NULL, grant, release};
+    config.grant = spx_pages_grant();
     spx_random_fill(config.seed, sizeof config.seed);
     sp_err err = sp_crypto_init();
     if (err == SP_OK)
         err = sp_server_new(&server, &config, spx_now(), spx_wall());
     bool ok = err == SP_OK && first_light(server);
     if (ok)
-        spx_print("firstlight: done\n");
+        spx_print("firstlight: done, with %u KiB granted\n", (uint64_t)(before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024));
     else
         spx_print("firstlight: failed: %s\n", sp_err_text(err));
     spx_console_drain();

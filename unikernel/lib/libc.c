@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 #include "proto/base/err.h"
+#include "unikernel/lib/crash.h"
 #include "unikernel/xen/console.h"
-#include "unikernel/xen/xen.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n);
 void *memmove(void *to, const void *from, size_t n);
@@ -50,25 +50,18 @@ size_t strlen(const char *s) {
     return n;
 }
 
-static _Noreturn void die(const char *why) {
-    spx_print("signpost: stopped: %s\n", why);
-    spx_console_drain();
-    spx_shutdown(SPX_CRASH);
-}
-
 _Noreturn void sp_panic(const char *file, int line, const char *what) {
-    spx_print("signpost: stopped: %s, line %u: %s\n", file, (uint64_t)line, what);
-    spx_console_drain();
-    spx_shutdown(SPX_CRASH);
+    spx_print("signpost: %s, line %u: %s\n", file, (uint64_t)line, what);
+    spx_crash("an assertion does not hold");
 }
 
 _Noreturn void __stack_chk_fail(void);
 _Noreturn void __stack_chk_fail(void) {
-    die("stack overrun");
+    spx_crash("stack overrun");
 }
 _Noreturn void abort(void);
 _Noreturn void abort(void) {
-    die("abort");
+    spx_crash("abort");
 }
 _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *function);
 _Noreturn void __assert_fail(const char *what, const char *file, unsigned line, const char *function) {
@@ -84,7 +77,7 @@ int *__errno_location(void) {
 void __explicit_bzero_chk(void *p, size_t n, size_t room);
 void __explicit_bzero_chk(void *p, size_t n, size_t room) {
     if (n > room)
-        die("wiped past the end of a buffer");
+        spx_crash("wiped past the end of a buffer");
     memset(p, 0, n);
     __asm__ volatile("" ::"r"(p) : "memory");
 }
@@ -116,3 +109,8 @@ ABSENT(int, munlock, (const void *at, size_t n), -1)
 ABSENT(int, madvise, (void *at, size_t n, int advice), -1)
 ABSENT(int, raise, (int sig), -1)
 ABSENT(long, sysconf, (int name), 4096)
+
+/* libsodium chooses between implementations of these when it starts. Nothing here hashes passwords or uses Salsa20, and without the
+ * choice their code is not linked. */
+ABSENT(int, _crypto_pwhash_argon2_pick_best_implementation, (void), 0)
+ABSENT(int, _crypto_stream_salsa20_pick_best_implementation, (void), 0)

@@ -4,49 +4,82 @@
 
 #include <sodium.h>
 
-#include "unikernel/xen/console.h"
+#include "unikernel/lib/cpu.h"
+#include "unikernel/lib/crash.h"
 #include "unikernel/xen/xen.h"
 
 #define TRIES 1000
 
-static void features(uint32_t leaf, uint32_t *b, uint32_t *c) {
-    uint32_t a, d;
-    __asm__ volatile("cpuid" : "=a"(a), "=b"(*b), "=c"(*c), "=d"(d) : "a"(leaf), "c"(0));
+static struct {
+    uint8_t key[32];
+    bool seeded;
+} pool;
+
+/* These two run before there is a stack canary: they make one. */
+__attribute__((no_stack_protector)) static bool draw(bool seed, uint64_t *ret) {
+    uint8_t ok = 0;
+    for (unsigned i = 0; i < TRIES && !ok; i++)
+        if (seed)
+            __asm__ volatile("rdseed %0; setc %1" : "=r"(*ret), "=qm"(ok)::"cc");
+        else
+            __asm__ volatile("rdrand %0; setc %1" : "=r"(*ret), "=qm"(ok)::"cc");
+    return ok && *ret != 0 && *ret != UINT64_MAX; /* what generators gave that had broken down */
 }
 
-/* Runs before there is a stack canary: it makes one. */
 __attribute__((no_stack_protector)) bool spx_random_u64(uint64_t *ret) {
-    uint32_t b, c;
-    uint8_t ok = 0;
-    features(7, &b, &c);
-    if ((b >> 18 & 1) != 0)
-        for (unsigned i = 0; i < TRIES && !ok; i++)
-            __asm__ volatile("rdseed %0; setc %1" : "=r"(*ret), "=qm"(ok)::"cc");
-    features(1, &b, &c);
-    if (!ok && (c >> 30 & 1) != 0)
-        for (unsigned i = 0; i < TRIES && !ok; i++)
-            __asm__ volatile("rdrand %0; setc %1" : "=r"(*ret), "=qm"(ok)::"cc");
-    return ok;
+    static uint64_t last;
+    bool has_rdseed = spx_cpuid(0).a >= 7 && (spx_cpuid(7).b >> 18 & 1) != 0,
+         has_rdrand = (spx_cpuid(1).c >> 30 & 1) != 0;
+    uint64_t v = last;
+    if (!(has_rdseed && draw(true, &v)) && !(has_rdrand && draw(false, &v)))
+        return false;
+    if (v == last)
+        return false;
+    *ret = last = v;
+    return true;
+}
+
+static _Noreturn void stop(void) {
+    spx_crash("the CPU's random number generator delivers nothing, or nothing random");
+}
+
+void spx_random_reseed(const void *bytes, size_t len) {
+    struct {
+        uint64_t draws[SPX_RANDOM_DRAWS], tsc, now, wall;
+    } fresh;
+    for (size_t i = 0; i < SPX_RANDOM_DRAWS; i++)
+        if (!spx_random_u64(&fresh.draws[i]))
+            stop();
+    if (!spx_random_is_healthy(fresh.draws, SPX_RANDOM_DRAWS))
+        stop();
+    fresh.tsc = spx_tsc();
+    fresh.now = spx_now();
+    fresh.wall = spx_wall().ns;
+    crypto_generichash_blake2b_state hash;
+    crypto_generichash_blake2b_init(&hash, pool.key, sizeof pool.key, sizeof pool.key);
+    crypto_generichash_blake2b_update(&hash, (const uint8_t *)&fresh, sizeof fresh);
+    crypto_generichash_blake2b_update(&hash, bytes, len);
+    crypto_generichash_blake2b_final(&hash, pool.key, sizeof pool.key);
+    sodium_memzero(&fresh, sizeof fresh);
+    sodium_memzero(&hash, sizeof hash);
+    pool.seeded = true;
 }
 
 void spx_random_fill(void *buf, size_t len) {
-    uint8_t *p = buf;
-    while (len > 0) {
-        uint64_t v;
-        if (!spx_random_u64(&v)) {
-            spx_print("signpost: the CPU's random number generator has stopped\n");
-            spx_console_drain();
-            spx_shutdown(SPX_CRASH);
-        }
-        size_t n = len < sizeof v ? len : sizeof v;
-        memcpy(p, &v, n);
-        p += n;
-        len -= n;
-    }
+    static const uint8_t nonce[crypto_stream_chacha20_NONCEBYTES];
+    if (!pool.seeded)
+        spx_random_reseed(NULL, 0);
+    /* Block 0 of the stream is the next key, what follows is given out. */
+    uint8_t next[64] = {0};
+    crypto_stream_chacha20(next, sizeof next, nonce, pool.key);
+    memset(buf, 0, len);
+    crypto_stream_chacha20_xor_ic(buf, buf, len, nonce, 1, pool.key);
+    memcpy(pool.key, next, sizeof pool.key);
+    sodium_memzero(next, sizeof next);
 }
 
-/* libsodium's default source of randomness, under the name it looks for: the archive's own, which opens devices and calls the
- * kernel, is then not linked. */
+/* libsodium's default source of randomness, under the name it looks for: the archive's own, which opens devices and
+ * calls the kernel, is then not linked. */
 static const char *name(void) {
     return "rdrand";
 }

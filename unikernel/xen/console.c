@@ -5,9 +5,9 @@
 
 #include "unikernel/xen/xen.h"
 
-#define PARAM_CONSOLE_PFN 17
+#define PARAM_CONSOLE_PFN    17
 #define PARAM_CONSOLE_EVTCHN 18
-#define PATIENCE 1000000 /* yields before output is given up */
+#define PATIENCE             3000 /* milliseconds before output is given up */
 
 struct console_ring {
     char in[1024], out[2048];
@@ -16,23 +16,38 @@ struct console_ring {
 
 static struct console_ring *ring;
 static uint32_t port;
+static bool mirror, stuck;
+
+static void debug_port(const char *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        __asm__ volatile("outb %0, $0xe9" ::"a"(text[i]));
+}
 
 void spx_console_init(void) {
     ring = (struct console_ring *)(spx_hvm_param(PARAM_CONSOLE_PFN) << 12);
     port = (uint32_t)spx_hvm_param(PARAM_CONSOLE_EVTCHN);
 }
 
+void spx_console_mirror(void) {
+    mirror = true;
+}
+
 void spx_console_write(const char *text, size_t len) {
+    if (mirror || ring == NULL)
+        debug_port(text, len);
     if (ring == NULL)
         return;
-    unsigned patience = PATIENCE;
+    unsigned patience = stuck ? 0 : PATIENCE;
     for (size_t i = 0; i < len; i++) {
         while (ring->out_prod - ring->out_cons >= sizeof ring->out) {
-            if (patience-- == 0)
+            stuck = patience == 0;
+            if (stuck)
                 return;
+            patience--;
             spx_notify(port);
-            spx_yield();
+            spx_sleep(SP_MS);
         }
+        stuck = false;
         ring->out[ring->out_prod % sizeof ring->out] = text[i];
         __asm__ volatile("" ::: "memory"); /* x86 keeps stores in order; the compiler must too */
         ring->out_prod = ring->out_prod + 1;
@@ -42,12 +57,11 @@ void spx_console_write(const char *text, size_t len) {
 
 void spx_console_drain(void) {
     for (unsigned i = 0; ring != NULL && ring->out_cons != ring->out_prod && i < PATIENCE; i++)
-        spx_yield();
+        spx_sleep(SP_MS);
 }
 
 void spx_debug_port(const char *text) {
-    while (*text != 0)
-        __asm__ volatile("outb %0, $0xe9" ::"a"(*text++));
+    debug_port(text, __builtin_strlen(text));
 }
 
 static void print_number(uint64_t v, unsigned base) {

@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 void spx_console_init(void);
-/* Waits while the ring is full; a console that nobody reads for long loses the rest. */
+/* Waits while the ring is full; a console that nobody reads for long loses what comes, until it is read again. */
 void spx_console_write(const char *text, size_t len);
+/* From now on everything goes to port 0xe9 too: for crash reports. Before spx_console_init that is so anyway. */
+void spx_console_mirror(void);
 /* %s and, taken as 64-bit, %u and %x. */
 void spx_print(const char *format, ...);
 /* Waits until dom0 has read everything, so that nothing is lost when the domain ends. */

@@ -1,11 +1,13 @@
 #include "unikernel/xen/xen.h"
 
+#include <stddef.h>
+
 #define MEMORY_OP 12
 #define SCHED_OP 29
 #define EVENT_CHANNEL_OP 32
 #define HVM_OP 34
-#define SCHEDOP_YIELD 0
 #define SCHEDOP_SHUTDOWN 2
+#define SCHEDOP_POLL 3
 #define EVTCHNOP_SEND 4
 #define HVMOP_GET_PARAM 1
 #define DOMID_SELF 0x7ff0
@@ -48,13 +50,23 @@ void spx_notify(uint32_t port) {
     SPX_HYPERCALL(EVENT_CHANNEL_OP, EVTCHNOP_SEND, &port, 0, 0);
 }
 
-void spx_yield(void) {
-    SPX_HYPERCALL(SCHED_OP, SCHEDOP_YIELD, 0, 0, 0);
+void spx_sleep(sp_duration ns) {
+    struct {
+        const uint32_t *ports;
+        uint32_t nr_ports;
+        uint64_t timeout; /* the clock's time */
+    } poll = {NULL, 0, spx_now() + ns};
+    SPX_HYPERCALL(SCHED_OP, SCHEDOP_POLL, &poll, 0, 0);
 }
 
 _Noreturn void spx_shutdown(unsigned reason) {
     for (;;)
         SPX_HYPERCALL(SCHED_OP, SCHEDOP_SHUTDOWN, &reason, 0, 0);
+}
+
+bool spx_stop_for_suspend(void) {
+    unsigned reason = SPX_SUSPEND;
+    return SPX_HYPERCALL(SCHED_OP, SCHEDOP_SHUTDOWN, &reason, 0, 0) == 1;
 }
 
 /* ---- clocks: pvclock and the wall clock of the shared page ---- */

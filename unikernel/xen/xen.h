@@ -2,11 +2,13 @@
 #ifndef SPX_XEN_H
 #define SPX_XEN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/base/time.h"
 
-enum { SPX_POWEROFF = 0, SPX_CRASH = 3 }; /* SHUTDOWN_poweroff, SHUTDOWN_crash */
+/* Why a domain stops: SHUTDOWN_poweroff, _reboot, _suspend, _crash. */
+enum { SPX_POWEROFF = 0, SPX_REBOOT = 1, SPX_SUSPEND = 2, SPX_CRASH = 3 };
 
 long hypercall(long nr, ...); /* start.S; up to four arguments */
 #define SPX_HYPERCALL(nr, a, b, c, d) hypercall(nr, (long)(a), (long)(b), (long)(c), (long)(d))
@@ -15,8 +17,13 @@ long hypercall(long nr, ...); /* start.S; up to four arguments */
 void spx_hypercalls_init(void);
 uint64_t spx_hvm_param(uint32_t index);
 void spx_notify(uint32_t port);
-void spx_yield(void);
+/* Leaves the CPU to others for so long; events do not end it. Does nothing before spx_clock_init. */
+void spx_sleep(sp_duration ns);
+/* Ends the domain: SPX_POWEROFF, SPX_REBOOT (the toolstack starts it anew) or SPX_CRASH. */
 _Noreturn void spx_shutdown(unsigned reason);
+/* Stops until the toolstack goes on. True when it goes on as it was; false when this is now another domain, perhaps elsewhere:
+ * no grant, event channel or mapping of Xen's pages is left (boot.h has what comes next). */
+bool spx_stop_for_suspend(void);
 void spx_wrmsr(uint32_t msr, uint64_t value);
 
 /* Maps the shared page; before it the clocks stand still. */

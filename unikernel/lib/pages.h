@@ -1,0 +1,30 @@
+/* The free memory: single pages for rings and tables, aligned chunks for the cores. One bit a page says what is in use.
+ * Pages are taken from below, chunks from above, so that pages use up first what is too small or too crooked for a
+ * chunk. */
+#ifndef SPX_LIB_PAGES_H
+#define SPX_LIB_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/host.h"
+
+#define SPX_PAGE_SIZE ((size_t)4096)
+
+/* From the first byte to the one after the last. */
+struct spx_range {
+    uint64_t from, to;
+};
+
+/* The whole pages of n ranges, which do not overlap. Keeps its bits in them, 32 bytes a MiB from the lowest address to
+ * the highest. What lies between the ranges counts as in use. */
+void spx_pages_init(const struct spx_range *ranges, size_t n);
+/* n zeroed pages in a row, or NULL when there are none. Looks at every page in the worst case. */
+void *spx_pages_alloc(size_t n);
+void spx_pages_free(void *at, size_t n);
+/* Pages that are free. */
+size_t spx_pages_left(void);
+/* Chunks for a core: sp_grant as host.h has it. A chunk that is released comes back. */
+struct sp_grant spx_pages_grant(void);
+
+#endif
