@@ -64,6 +64,9 @@ void spx_xs_open(struct spx_xs *xs);
 /* Answers come at once or dom0 is ill: more than this is ERR_TIME. */
 #define SPX_XS_PATIENCE (10 * SP_SEC)
 
+/* One look, without waiting: moves bytes, notes watches, notifies the other side; true when it was a reply. */
+bool spx_xs_turn(struct spx_xs *xs, struct spx_xs_reply *ret);
+
 /* Reads a node; data and len stand in `ret`, borrowed until the next call. */
 SP_CHECK sp_err spx_xs_read(struct spx_xs *xs, const char *path, struct spx_xs_reply *ret);
 /* The node's value as a number. ERR_FORM when it is none. */

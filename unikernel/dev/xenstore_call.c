@@ -12,10 +12,9 @@ void spx_xs_open(struct spx_xs *xs) {
     spx_xs_init(xs, (void *)(spx_hvm_param(PARAM_STORE_PFN) * SPX_PAGE), (uint32_t)spx_hvm_param(PARAM_STORE_EVTCHN));
 }
 
-/* One turn: what came is taken before the wait, so that nothing is waited for that is there already. */
-static bool turn(struct spx_xs *xs, struct spx_xs_reply *ret) {
+bool spx_xs_turn(struct spx_xs *xs, struct spx_xs_reply *ret) {
     bool notify = false;
-    spx_event_take(xs->port);
+    spx_event_take(xs->port); /* before the look: what comes after it is an event again */
     bool got = spx_xs_poll(xs, ret, &notify);
     if (notify)
         spx_notify(xs->port);
@@ -30,7 +29,7 @@ static sp_err call(struct spx_xs *xs, uint32_t type, uint32_t tx, const char *co
     if (id == 0)
         return xs->fault != NULL ? SP_ERR_IO : SP_ERR_SPACE;
     sp_instant deadline = sp_instant_add(spx_now(), SPX_XS_PATIENCE);
-    while (!turn(xs, ret)) {
+    while (!spx_xs_turn(xs, ret)) {
         if (xs->fault != NULL)
             return SP_ERR_IO;
         if (spx_now() >= deadline)
@@ -112,7 +111,7 @@ sp_err spx_xs_write_all(struct spx_xs *xs, const struct spx_xs_pair *pairs, size
 sp_err spx_xs_await(struct spx_xs *xs, unsigned token, sp_instant deadline) {
     for (;;) {
         struct spx_xs_reply reply;
-        turn(xs, &reply); /* nothing is in flight: a reply would be a fault */
+        spx_xs_turn(xs, &reply); /* nothing is in flight: a reply would be a fault */
         if (xs->fault != NULL)
             return SP_ERR_IO;
         if (spx_xs_fired(xs, token))

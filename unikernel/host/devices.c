@@ -1,44 +1,42 @@
 /* A guest that tries out the devices, for tests: says on the console what it finds, and does what its command line asks:
- *   store             reads, writes and watches in the xenstore, until data/ping says "stop"
- */
+ *   store   reads, writes and watches in the xenstore
+ *   net     answers ARP, ping and UDP (an echo) at 10.0.2.20
+ *   disk    counts its boots in block 0 of xvda, and fills and checks some more
+ * It ends when "stop" is written to data/ping. */
 #include <string.h>
 
 #include "unikernel/boot/boot.h"
-#include "unikernel/dev/xenstore.h"
+#include "unikernel/host/devices.h"
 #include "unikernel/lib/pages.h"
 #include "unikernel/lib/text.h"
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/event.h"
 #include "unikernel/xen/grant.h"
-#include "unikernel/xen/pages.h"
 #include "unikernel/xen/xen.h"
 
 #define GRANT_FRAMES 2
-#define MEMORY_PAGES 512
-enum { TOKEN_PING, TOKEN_OTHER };
 
-static struct spx_pages pages;
-static struct spx_grants grants;
-static struct spx_xs store;
+static struct spx_devices dev;
 static struct spx_text wanted; /* the command line */
 
-static bool failed(const char *what, sp_err err) {
-    spx_print("devices: %s: %s%s%s\n", what, sp_err_text(err), store.fault != NULL ? "; the xenstore broke its protocol: " : "",
-              store.fault != NULL ? store.fault : "");
+bool devices_failed(const char *what, sp_err err) {
+    spx_print("devices: %s: %s%s%s\n", what, sp_err_text(err), dev.store.fault != NULL ? "; the xenstore broke its protocol: " : "",
+              dev.store.fault != NULL ? dev.store.fault : "");
     return false;
 }
 
 static bool open_all(void) {
-    uint8_t *memory = spx_pages_alloc(MEMORY_PAGES);
-    pages = (struct spx_pages){memory, memory != NULL ? memory + MEMORY_PAGES * SPX_PAGE : NULL};
-    void *table = spx_pages_take(&pages, GRANT_FRAMES);
+    void *table = spx_pages_alloc(GRANT_FRAMES);
     if (table == NULL)
-        return failed("pages", SP_ERR_FULL);
-    sp_err err = spx_grants_map(&grants, table, GRANT_FRAMES);
+        return devices_failed("pages", SP_ERR_FULL);
+    sp_err err = spx_grants_map(&dev.grants, table, GRANT_FRAMES);
     if (err != SP_OK)
-        return failed("grant table", err);
-    spx_print("devices: %u grants\n", (uint64_t)grants.n_free);
-    spx_xs_open(&store);
+        return devices_failed("grant table", err);
+    spx_print("devices: %u grants\n", (uint64_t)dev.grants.n_free);
+    spx_xs_open(&dev.store);
+    err = spx_xs_watch(&dev.store, "data/ping", TOKEN_PING);
+    if (err != SP_OK)
+        return devices_failed("watch", err);
     return true;
 }
 
@@ -49,40 +47,45 @@ static void print_value(const char *label, const struct spx_xs_reply *reply) {
     spx_print("\n");
 }
 
+/* Looks whether anything was written to data/ping, without waiting; true when it is to end. */
+bool devices_stop(struct spx_devices *d) {
+    struct spx_xs_reply reply;
+    spx_xs_turn(&d->store, &reply);
+    if (d->store.fault != NULL)
+        return true;
+    if (!spx_xs_fired(&d->store, TOKEN_PING) || spx_xs_read(&d->store, "data/ping", &reply) != SP_OK)
+        return false;
+    print_value("ping", &reply);
+    return reply.len == 4 && memcmp(reply.data, "stop", 4) == 0;
+}
+
 /* Waits idle: between its events the guest uses no CPU time at all. */
 static bool try_store(void) {
     struct spx_xs_reply reply;
     static const struct spx_xs_pair pairs[] = {{"data/one", "1"}, {"data/two", "22"}};
-    sp_err err = spx_xs_read(&store, "name", &reply);
+    sp_err err = spx_xs_read(&dev.store, "name", &reply);
     if (err != SP_OK)
-        return failed("name", err);
+        return devices_failed("name", err);
     print_value("name", &reply);
-    if ((err = spx_xs_directory(&store, "device", &reply)) != SP_OK && err != SP_ERR_NOENT)
-        return failed("device", err);
-    if ((err = spx_xs_read(&store, "no/such/node", &reply)) != SP_ERR_NOENT)
-        return failed("a node that is not there", err);
-    if ((err = spx_xs_write_all(&store, pairs, 2)) != SP_OK || (err = spx_xs_watch(&store, "data/other", TOKEN_OTHER)) != SP_OK ||
-        (err = spx_xs_watch(&store, "data/ping", TOKEN_PING)) != SP_OK)
-        return failed("data", err);
+    if ((err = spx_xs_directory(&dev.store, "device", &reply)) != SP_OK && err != SP_ERR_NOENT)
+        return devices_failed("device", err);
+    if ((err = spx_xs_read(&dev.store, "no/such/node", &reply)) != SP_ERR_NOENT)
+        return devices_failed("a node that is not there", err);
+    if ((err = spx_xs_write_all(&dev.store, pairs, 2)) != SP_OK || (err = spx_xs_watch(&dev.store, "data/other", TOKEN_OTHER)) != SP_OK)
+        return devices_failed("data", err);
     /* A new watch fires at once. */
-    if ((err = spx_xs_await(&store, TOKEN_OTHER, spx_now() + SP_SEC)) != SP_OK ||
-        (err = spx_xs_await(&store, TOKEN_PING, spx_now() + SP_SEC)) != SP_OK)
-        return failed("watch", err);
+    if ((err = spx_xs_await(&dev.store, TOKEN_OTHER, spx_now() + SP_SEC)) != SP_OK ||
+        (err = spx_xs_await(&dev.store, TOKEN_PING, spx_now() + SP_SEC)) != SP_OK)
+        return devices_failed("watch", err);
     sp_instant before = spx_now();
-    err = spx_xs_await(&store, TOKEN_PING, before + 200 * SP_MS);
+    err = spx_xs_await(&dev.store, TOKEN_PING, before + 200 * SP_MS);
     if (err != SP_ERR_TIME)
-        return failed("a deadline", err);
+        return devices_failed("a deadline", err);
     spx_print("devices: waited %u ms of 200\n", (spx_now() - before) / SP_MS);
     spx_print("devices: ready\n");
-    for (;;) {
-        if ((err = spx_xs_await(&store, TOKEN_PING, SP_NEVER)) != SP_OK)
-            return failed("ping", err);
-        if ((err = spx_xs_read(&store, "data/ping", &reply)) != SP_OK)
-            return failed("ping", err);
-        print_value("ping", &reply);
-        if (reply.len == 4 && memcmp(reply.data, "stop", 4) == 0)
-            return true;
-    }
+    while (!devices_stop(&dev))
+        spx_event_wait(&dev.store.port, 1, SP_NEVER);
+    return dev.store.fault == NULL;
 }
 
 static bool starts(const char *text, const char *with) {
@@ -106,6 +109,10 @@ unsigned spx_main(const char *command_line) {
     bool ok = open_all();
     if (ok && asked("store"))
         ok = try_store();
+    if (ok && asked("disk"))
+        ok = devices_disk(&dev);
+    if (ok && asked("net"))
+        ok = devices_net(&dev);
     spx_print("devices: %s\n", ok ? "done" : "failed");
     spx_console_drain();
     return ok ? SPX_POWEROFF : SPX_CRASH;
