@@ -2,6 +2,7 @@
 
 #define SOLICIT_TRIES    3
 #define SOLICIT_INTERVAL (4 * SP_SEC)
+#define SLAAC_MAX        6 /* addresses; the other places are for those of the operator and of a lease */
 #define TWO_HOURS        (2 * SP_HOUR)
 #define HOP_LIMIT_LEAST  32 /* a lower one could keep us from being heard at all */
 #define REACHABLE_MAX    SP_HOUR
@@ -43,6 +44,13 @@ static sp_instant until(sp_instant now, uint32_t seconds) {
     return seconds == UINT32_MAX ? SP_NEVER : now + seconds * SP_SEC;
 }
 
+static size_t slaac_count(const struct sp_net *net) {
+    size_t n = 0;
+    for (size_t i = 0; i < SP_NET_ADDRESSES; i++)
+        n += net->addresses[i].state != ADDR_NONE && net->addresses[i].from == FROM_SLAAC;
+    return n;
+}
+
 static struct address *slaac_find(struct sp_net *net, const uint8_t prefix[16]) {
     for (size_t i = 0; i < SP_NET_ADDRESSES; i++) {
         struct address *a = &net->addresses[i];
@@ -62,7 +70,7 @@ static void autoconfigure(struct sp_net *net, sp_instant now, const uint8_t pref
         sp_net_addr_lifetime(net, a, preferred, valid);
         return;
     }
-    if (valid_s == 0)
+    if (valid_s == 0 || slaac_count(net) >= SLAAC_MAX)
         return;
     uint8_t ip[16];
     sp_net_addr_stable(net, prefix, 0, ip);
