@@ -41,9 +41,8 @@ static void ready(struct sp_net *net, sp_instant now, struct address *a) {
     announce(net, now, a);
     if (a->from == FROM_DHCP)
         sp_net_dhcp_probed(net, now, true);
-    if (a->family == 4)
-        sp_net_timer(net, &a->timer, now + ANNOUNCE_INTERVAL);
-    else
+    sp_net_timer(net, &a->timer, now + ANNOUNCE_INTERVAL);
+    if (a->family == 6)
         sp_net_mld_report(net, now); /* once more, from an address that may be used */
 }
 

@@ -1,0 +1,283 @@
+"""A signpost over our own network stack (tapd), on a TAP device with the kernel as its network: dig, nsupdate, ping, DHCP, SLAAC."""
+import base64
+import itertools
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+import rfc as rfc_module
+from conftest import BUILD, SIGNPOSTCTL
+
+TAPD = BUILD / "tests/interop/tapd"
+MAC = "02:53:50:00:00:01"
+MIDDLE = "".join(f'mid IN TXT "{i:03} {"x" * 200}"\n' for i in range(12))
+numbers = itertools.count()
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces"),
+    pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="needs /dev/net/tun"),
+]
+
+
+def await_true(check, what, seconds=15):
+    until = time.monotonic() + seconds
+    while not (got := check()):
+        assert time.monotonic() < until, f"waited in vain for {what}"
+        time.sleep(0.1)
+    return got
+
+
+class Tap:
+    """A namespace whose only network is a TAP device with a signpost at its other end."""
+
+    def __init__(self, work, addresses, arguments):
+        self.work, self.space = work, f"tapd{os.getpid()}n{next(numbers)}"
+        self.others, self.process = [], None
+        self.ip("netns", "add", self.space, inside=False)
+        self.run("sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+        self.ip("link", "set", "lo", "up")
+        self.ip("tuntap", "add", "dev", "tap0", "mode", "tap")
+        for a in addresses:
+            self.ip("addr", "add", a, "dev", "tap0")
+        self.ip("link", "set", "tap0", "up")
+        self.start(arguments)
+
+    def start(self, arguments):
+        (self.work / "data").mkdir(mode=0o700, exist_ok=True)
+        self.log = open(self.work / "tapd.log", "ab")
+        self.process = subprocess.Popen(["ip", "netns", "exec", self.space, str(TAPD), f"data={self.work / 'data'}", "tap=tap0", *arguments],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        assert self.process.stdout.readline() == "ready\n", (self.work / "tapd.log").read_text()
+
+    def ip(self, *arguments, inside=True):
+        subprocess.run(["ip", *(["-n", self.space] if inside else []), *arguments], check=True)
+
+    def run(self, *command, check=True, **settings):
+        p = subprocess.run(["ip", "netns", "exec", self.space, *map(str, command)], capture_output=True, text=True, timeout=60, **settings)
+        assert not check or p.returncode == 0, f"{command}: {p.returncode}\n{p.stdout}{p.stderr}"
+        return p.stdout
+
+    def tell(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def counts(self):
+        return json.loads(self.tell("counts"))
+
+    def addresses(self):
+        return self.tell("addresses").split()
+
+    def ctl(self, *arguments, stdin=None):
+        p = subprocess.run([str(SIGNPOSTCTL), "--data", str(self.work / "data"), *map(str, arguments)], input=stdin, capture_output=True, text=True)
+        assert p.returncode == 0, p.stdout + p.stderr
+        return p.stdout
+
+    def zone(self):
+        self.ctl("zone", "add", rfc_module.ZONE)
+        self.ctl("zone", "import", rfc_module.ZONE, "-", stdin=rfc_module.ZONE_TEXT + MIDDLE)
+
+    def dig(self, server, *arguments):
+        return self.run("dig", f"@{server}", "+tries=2", "+time=3", "+ignore", *arguments, check=False)
+
+    def ping(self, address, size=56, count=2):
+        return f"{count} received" in self.run("ping", "-n", "-c", count, "-i", "0.2", "-W", "2", "-s", size, address, check=False)
+
+    def daemon(self, *command):
+        log = open(self.work / f"{command[0]}.log", "ab")
+        self.others.append(subprocess.Popen(["ip", "netns", "exec", self.space, *map(str, command)], stdout=log, stderr=log))
+
+    def end(self):
+        for p in self.others:
+            p.terminate()
+            p.wait(10)
+        status = None
+        if self.process is not None:
+            self.process.stdin.close()
+            status = self.process.wait(10)
+        self.ip("netns", "del", self.space, inside=False)
+        assert status == 0, (self.work / "tapd.log").read_text()
+
+
+@pytest.fixture
+def start_tap(tmp_path):
+    taps = []
+
+    def start(addresses, *arguments):
+        taps.append(Tap(tmp_path, addresses, arguments))
+        return taps[-1]
+
+    yield start
+    for t in taps:
+        t.end()
+
+
+@pytest.fixture(scope="module")
+def tap(tmp_path_factory):
+    t = Tap(tmp_path_factory.mktemp("tap"), ["198.18.5.1/24", "2001:db8:5::1/64"],
+            ["address=198.18.5.2/24", "gateway=198.18.5.1", "address=2001:db8:5::2/64", "gateway=2001:db8:5::1", "ipv6", "udp-size=4096"])
+    try:
+        t.zone()
+        await_true(lambda: "2001:db8:5::2" in t.addresses(), "the IPv6 address")
+        yield t
+    finally:
+        t.end()
+
+
+SERVERS = ["198.18.5.2", "2001:db8:5::2"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_dig(tap, server):
+    out = tap.dig(server, "www.rfc.example", "A")
+    assert "status: NOERROR" in out and "192.0.2.2" in out and " aa" in out
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("size", [0, 1, 1000, 4001, 8000])
+def test_ping(tap, server, size):
+    """Small, whole, and in fragments both ways."""
+    before = tap.counts()
+    assert tap.ping(server, size)
+    after = tap.counts()
+    assert after["echoes"] == before["echoes"] + 2
+    assert after["reassembled"] - before["reassembled"] == (2 if size > 1500 else 0)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_big_answers_come_in_fragments(tap, server):
+    before = tap.counts()["fragments_out"]
+    out = tap.dig(server, "+bufsize=4096", "mid.rfc.example", "TXT")
+    assert "status: NOERROR" in out and "ANSWER: 12" in out
+    assert tap.counts()["fragments_out"] - before in (2, 3)
+
+
+def test_ping_all_nodes(tap):
+    assert "2001:db8:5::2" in tap.run("ip", "-6", "neigh", check=False) or tap.ping("2001:db8:5::2")
+    out = tap.run("ping", "-n", "-6", "-c", "2", "-i", "0.2", "-W", "2", "-I", "tap0", "ff02::1", check=False)
+    assert "bytes from fe80::" in out
+
+
+def test_nsupdate(tap, tmp_path):
+    secret = base64.b64encode(b"a secret of thirty-two bytes, ok").decode()
+    writer, _ = rfc_module.write_keys(tmp_path)
+    tap.ctl("key", "add", writer, "--zone", rfc_module.ZONE, "--policy", "names=*")
+    for n, server in enumerate(SERVERS):
+        tap.run("nsupdate", "-y", f"hmac-sha256:{rfc_module.TSIG_NAME}:{secret}", "-t", "5",
+                input=f"server {server}\nzone rfc.example\nupdate add new{n}.rfc.example 60 A 192.0.2.77\nsend\n")
+        assert "192.0.2.77" in tap.dig(server, f"new{n}.rfc.example", "A")
+
+
+def test_closed_ports_are_said(tap):
+    """The kernel's socket gets the ICMP error."""
+    for family, server in ((socket.AF_INET, SERVERS[0]), (socket.AF_INET6, SERVERS[1])):
+        code = ("import socket,sys\n"
+                f"s=socket.socket(socket.{family.name},socket.SOCK_DGRAM); s.settimeout(3); s.connect(({server!r},999)); s.send(b'x')\n"
+                "try:\n s.recv(10)\nexcept ConnectionRefusedError: print('refused')\n")
+        assert "refused" in tap.run("python3", "-c", code)
+
+
+def neighbour(tap, address):
+    return json.loads(tap.run("ip", "-j", "neigh", "show", address) or "[]")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_kernel_finds_us_again(tap, server):
+    assert tap.ping(server)
+    tap.ip("neigh", "flush", "dev", "tap0")
+    assert tap.ping(server)
+    assert neighbour(tap, server)[0]["lladdr"] == MAC
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_neighbour_with_a_new_mac(tap, server):
+    """We ask anew, or take it from its requests: answers go on."""
+    assert tap.ping(server)
+    before = tap.run("cat", "/sys/class/net/tap0/address").strip()
+    try:
+        tap.ip("link", "set", "tap0", "address", "02:00:00:00:77:01")
+        tap.ip("neigh", "flush", "dev", "tap0")
+        assert await_true(lambda: tap.ping(server), "an answer to the new MAC")
+    finally:
+        tap.ip("link", "set", "tap0", "address", before)
+        tap.ip("neigh", "flush", "dev", "tap0")
+    assert await_true(lambda: tap.ping(server), "an answer to the old MAC")
+
+
+def test_link_flap(start_tap):
+    tap = start_tap(["198.18.5.1/24", "2001:db8:5::1/64"], "address=198.18.5.2/24", "address=2001:db8:5::2/64", "ipv6")
+    await_true(lambda: len(tap.addresses()) == 2, "addresses")
+    for _ in range(3):
+        assert tap.tell("down") == "ok"
+        assert tap.addresses() == []
+        assert not tap.ping("198.18.5.2", count=1)
+        assert tap.tell("up") == "ok"
+        assert tap.ping("198.18.5.2")
+        await_true(lambda: "2001:db8:5::2" in tap.addresses(), "the IPv6 address")
+        assert tap.ping("2001:db8:5::2")
+
+
+def test_an_address_that_the_kernel_has(start_tap):
+    """RFC 5227, RFC 4862: probed, found taken, not used."""
+    tap = start_tap(["198.18.5.1/24", "2001:db8:5::1/64"], "address=198.18.5.1/24", "address=2001:db8:5::1/64", "ipv6", "probe")
+    tap.tell("down")
+    time.sleep(1)  # the kernel's side is up once there is somebody at ours
+    before = tap.counts()["conflicts"]
+    tap.tell("up")
+    time.sleep(6)
+    assert tap.addresses() == []
+    assert tap.counts()["conflicts"] == before + 2
+
+
+@pytest.mark.skipif(shutil.which("dnsmasq", path=os.environ["PATH"] + ":/usr/sbin") is None, reason="needs the package dnsmasq-base")
+def test_dhcp(start_tap, tmp_path):
+    tap = start_tap(["198.18.5.1/24"], "dhcp", "hostname=signpost")
+    tap.daemon("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=tap0", "--bind-interfaces", "--user=root",
+               "--dhcp-authoritative", f"--dhcp-leasefile={tmp_path / 'leases'}", f"--pid-file={tmp_path / 'pid'}", "--log-dhcp", "--no-ping",
+               "--dhcp-range=198.18.5.50,198.18.5.60,255.255.255.0,1h", "--dhcp-option=6,198.18.5.3", "--dhcp-option=26,1400", "--log-facility=-")
+    got = await_true(lambda: [a for a in tap.addresses() if a.startswith("198.18.5.5")], "a lease", 30)[0]
+    assert "resolver=198.18.5.3" in tap.addresses()
+    assert tap.ping(got)
+    leases = (tmp_path / "leases").read_text()
+    assert MAC in leases and got in leases and "signpost" in leases
+    tap.zone()
+    assert "192.0.2.2" in tap.dig(got, "www.rfc.example", "A")
+    before = tap.counts()["fragments_out"]
+    assert tap.ping(got, 1390)  # over the MTU that the server said
+    assert tap.counts()["fragments_out"] > before
+    tap.tell("down")
+    assert tap.addresses() == [] or got not in tap.addresses()
+    tap.tell("up")
+    await_true(lambda: got in tap.addresses(), "the same address again", 30)
+    assert "DHCPREQUEST" in (tmp_path / "dnsmasq.log").read_text()
+    assert tap.counts()["leases"] == 2
+
+
+RADVD = """interface tap0 {{
+  AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 10; AdvLinkMTU 1400;
+  prefix 2001:db8:5::/64 {{ AdvOnLink on; AdvAutonomous on; AdvValidLifetime 7200; AdvPreferredLifetime 3600; }};
+}};
+"""
+
+
+@pytest.mark.skipif(shutil.which("radvd", path=os.environ["PATH"] + ":/usr/sbin") is None, reason="needs the package radvd")
+def test_slaac(start_tap, tmp_path):
+    tap = start_tap(["2001:db8:5::1/64"], "slaac")
+    tap.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    (tmp_path / "radvd.conf").write_text(RADVD.format())
+    tap.daemon("radvd", "-n", "-C", str(tmp_path / "radvd.conf"), "-p", str(tmp_path / "radvd.pid"), "-m", "stderr", "-u", "root")
+    got = await_true(lambda: [a for a in tap.addresses() if a.startswith("2001:db8:5:")], "an address", 30)[0]
+    assert tap.ping(got)
+    tap.zone()
+    assert "192.0.2.2" in tap.dig(got, "www.rfc.example", "A")
+    # Through the router, from behind it.
+    tap.ip("addr", "add", "2001:db8:99::1/128", "dev", "lo")
+    assert "192.0.2.2" in tap.dig(got, "-b", "2001:db8:99::1", "www.rfc.example", "A")
+    tap.tell("down")
+    tap.tell("up")
+    await_true(lambda: got in tap.addresses(), "the same address again", 30)
