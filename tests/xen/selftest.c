@@ -8,6 +8,7 @@
 
 #include "unikernel/boot/boot.h"
 #include "unikernel/boot/image.h"
+#include "unikernel/dev/xenstore.h"
 #include "unikernel/lib/cpu.h"
 #include "unikernel/lib/pages.h"
 #include "unikernel/lib/random.h"
@@ -217,9 +218,52 @@ static void commit(const char *crime) {
         SP_ASSERT(deep == 2);
 }
 
+/* ---- what the toolstack asks for ---- */
+
+static struct spx_xs store;
+
+static bool open_store(void) {
+    spx_xs_open(&store);
+    return spx_xs_watch(&store, "control/shutdown", 0) == SP_OK;
+}
+
+static bool suspend(void) {
+    uint8_t before[32], after[32];
+    spx_random_fill(before, sizeof before);
+    sp_wall wall = spx_wall();
+    bool cancelled = spx_suspend();
+    spx_print("selftest: %s\n", cancelled ? "suspend was cancelled" : "resumed");
+    spx_random_fill(after, sizeof after);
+    check("time goes on", spx_wall().ns > wall.ns && spx_wall().ns < wall.ns + 60 * SP_SEC);
+    check("randomness goes on", memcmp(before, after, sizeof after) != 0);
+    return cancelled || open_store();
+}
+
+/* As a host does it: obeys control/shutdown until the end. */
+static unsigned obey(void) {
+    bool ok = open_store();
+    spx_print("selftest: listening\n");
+    while (ok) {
+        struct spx_xs_reply asked;
+        if (spx_xs_await(&store, 0, SP_NEVER) != SP_OK || spx_xs_read(&store, "control/shutdown", &asked) != SP_OK)
+            continue;
+        char word[16] = "";
+        memcpy(word, asked.data, asked.len < sizeof word ? asked.len : sizeof word - 1);
+        if (word[0] == 0)
+            continue;
+        ok = spx_xs_write(&store, "control/shutdown", "") == SP_OK;
+        spx_print("selftest: asked to %s\n", word);
+        if (is(word, "suspend"))
+            ok = ok && suspend();
+        else
+            return is(word, "reboot") ? SPX_REBOOT : failed ? SPX_CRASH : SPX_POWEROFF;
+    }
+    return SPX_CRASH;
+}
+
 unsigned spx_main(const char *command_line) {
-    if (is(command_line, "reboot"))
-        return SPX_REBOOT;
+    if (is(command_line, "obey"))
+        return obey();
     if (command_line[0] != 0) {
         spx_print("selftest: %s\n", command_line);
         commit(command_line);

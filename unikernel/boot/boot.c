@@ -97,9 +97,17 @@ __attribute__((no_stack_protector)) _Noreturn void boot_main(const struct start_
     take_memory(info);
     spx_console_init();
     spx_clock_init();
+    spx_callback_init();
     spx_cpu_init();
     spx_random_reseed(NULL, 0);
     spx_shutdown(spx_main(command_line));
+}
+
+size_t spx_stack_used(void) {
+    const uint8_t *at = stack_low;
+    while (at < stack_top && *at == 0)
+        at++;
+    return (size_t)(stack_top - at);
 }
 
 bool spx_suspend(void) {
@@ -108,6 +116,7 @@ bool spx_suspend(void) {
         return true;
     spx_hypercalls_init();
     spx_clock_init();
+    spx_callback_init();
     spx_console_init();
     spx_random_reseed(NULL, 0);
     return false;

@@ -1,5 +1,5 @@
-/* First light: the very cores of the Linux daemon, alone on Xen. Makes a zone, answers two queries held in memory with real
- * signatures, prints the replies and the zone's DS on the console, and powers off. */
+/* First light: the very cores of the Linux daemon, alone on Xen. Makes a zone, answers two queries held in memory with
+ * real signatures, prints the replies and the zone's DS on the console, and powers off. */
 #include <string.h>
 
 #include "proto/control/operator.h"
@@ -106,7 +106,8 @@ unsigned spx_main(const char *command_line) {
         err = sp_server_new(&server, &config, spx_now(), spx_wall());
     bool ok = err == SP_OK && first_light(server);
     if (ok)
-        spx_print("firstlight: done, with %u KiB granted\n", (uint64_t)(before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024));
+        spx_print("firstlight: done, with %u KiB granted and %u KiB of stack\n",
+                  (uint64_t)(before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024), (uint64_t)spx_stack_used() / 1024);
     else
         spx_print("firstlight: failed: %s\n", sp_err_text(err));
     spx_console_drain();

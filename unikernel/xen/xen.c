@@ -9,7 +9,9 @@
 #define SCHEDOP_SHUTDOWN 2
 #define SCHEDOP_POLL 3
 #define EVTCHNOP_SEND 4
+#define HVMOP_SET_PARAM 0
 #define HVMOP_GET_PARAM 1
+#define CALLBACK_VECTOR 0xf3
 #define DOMID_SELF 0x7ff0
 
 extern uint8_t hypercall_page[4096];
@@ -44,6 +46,15 @@ uint64_t spx_hvm_param(uint32_t index) {
         uint64_t value;
     } p = {DOMID_SELF, index, 0};
     return SPX_HYPERCALL(HVM_OP, HVMOP_GET_PARAM, &p, 0, 0) != 0 ? 0 : p.value;
+}
+
+void spx_callback_init(void) {
+    struct {
+        uint16_t domid;
+        uint32_t index;
+        uint64_t value;
+    } p = {DOMID_SELF, 0 /* HVM_PARAM_CALLBACK_IRQ */, UINT64_C(2) << 56 | CALLBACK_VECTOR};
+    SPX_HYPERCALL(HVM_OP, HVMOP_SET_PARAM, &p, 0, 0);
 }
 
 void spx_notify(uint32_t port) {

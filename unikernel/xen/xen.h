@@ -16,6 +16,9 @@ long hypercall(long nr, ...); /* start.S; up to four arguments */
 /* Finds Xen's CPUID leaves and has the page of stubs filled; stops the CPU when there is no Xen. */
 void spx_hypercalls_init(void);
 uint64_t spx_hvm_param(uint32_t index);
+/* Tells Xen of a vector for events. None is ever delivered, as interrupts stay off; but a domain without one counts as one that knows
+ * nothing of Xen, which the toolstack suspends without asking. Again after a resume. */
+void spx_callback_init(void);
 void spx_notify(uint32_t port);
 /* Leaves the CPU to others for so long; events do not end it. Does nothing before spx_clock_init. */
 void spx_sleep(sp_duration ns);
