@@ -17,8 +17,8 @@ static bool borrows_from(const struct sp_in *in, const struct sp_direct_frame *f
     return in->data >= f->data && in->data <= f->data + f->len;
 }
 
-size_t sp_direct_frames(struct sp_direct *d, sp_instant now, const struct sp_direct_frame *frames, size_t n, struct sp_in *in,
-                        size_t max, size_t *ret_taken) {
+size_t sp_direct_frames(struct sp_direct *d, sp_instant now, const struct sp_direct_frame *frames, size_t n,
+                        struct sp_in *in, size_t max, size_t *ret_taken) {
     size_t taken = 0, got = 0;
     bool last = false;
     while (taken < n && got < max && !last) {

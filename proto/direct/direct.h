@@ -1,11 +1,11 @@
-/* The adapter between a core and a network device: gives the core the same datagrams as a kernel would, and makes frames of what
- * it sends, with our own stack (proto/net) in between. Sans-I/O. A turn of the host's loop:
+/* The adapter between a core and a network device: gives the core the same datagrams as a kernel would, and makes
+ * frames of what it sends, with our own stack (proto/net) in between. Sans-I/O. A turn of the host's loop:
  *
  *   frames have come:  sp_direct_frames, as often as frames are left, each time the core's input with what it gives
  *   sp_direct_link     its input, if there is one, to the core: addresses have changed
  *   time has come:     sp_direct_expire, and the core's own
- *   the core's output: sp_direct_outputs, then sp_direct_output until it gives 0; again, until the core has nothing more
- *   to sleep:          until sp_direct_deadline
+ *   the core's output: sp_direct_outputs, then sp_direct_output until it gives 0; again, until the core has nothing
+ * more to sleep:          until sp_direct_deadline
  */
 #ifndef SP_DIRECT_DIRECT_H
 #define SP_DIRECT_DIRECT_H
@@ -37,17 +37,19 @@ struct sp_direct {
 SP_CHECK sp_err sp_direct_init(struct sp_direct *d, const struct sp_net_config *config);
 void sp_direct_done(struct sp_direct *d);
 
-/* Takes the first *ret_taken of n frames and returns how many datagrams they gave (at most max), borrowed from the frames, the last
- * one possibly from the interface: give them to the core before the next call. */
-size_t sp_direct_frames(struct sp_direct *d, sp_instant now, const struct sp_direct_frame *frames, size_t n, struct sp_in *in,
-                        size_t max, size_t *ret_taken);
-/* True: *ret is an SP_IN_LINK with all addresses at all served ports, changed since the last one; borrowed until the next call. */
+/* Takes the first *ret_taken of n frames and returns how many datagrams they gave (at most max), borrowed from the
+ * frames, the last one possibly from the interface: give them to the core before the next call. */
+size_t sp_direct_frames(struct sp_direct *d, sp_instant now, const struct sp_direct_frame *frames, size_t n,
+                        struct sp_in *in, size_t max, size_t *ret_taken);
+/* True: *ret is an SP_IN_LINK with all addresses at all served ports, changed since the last one; borrowed until the
+ * next call. */
 bool sp_direct_link(struct sp_direct *d, struct sp_in *ret);
 
-/* What the core sends next, borrowed until sp_direct_output has returned 0 (so before the core's next input or expire). Other kinds
- * than datagrams are passed over: they are the host's. What was left of an earlier batch is dropped. */
+/* What the core sends next, borrowed until sp_direct_output has returned 0 (so before the core's next input or expire).
+ * Other kinds than datagrams are passed over: they are the host's. What was left of an earlier batch is dropped. */
 void sp_direct_outputs(struct sp_direct *d, const struct sp_out *out, size_t n);
-/* Writes the next frame: the interface's own first, then the core's. 0: there is none. cap holds SP_NET_ETHER + mtu bytes. */
+/* Writes the next frame: the interface's own first, then the core's. 0: there is none. cap holds SP_NET_ETHER + mtu
+ * bytes. */
 size_t sp_direct_output(struct sp_direct *d, sp_instant now, uint8_t *frame, size_t cap);
 
 void sp_direct_expire(struct sp_direct *d, sp_instant now);

@@ -130,7 +130,8 @@ void sp_net_addr_remove(struct sp_net *net, struct address *a) {
 /* RFC 7217 5: the interface part is a hash of prefix, hardware, how often it clashed, and a secret. */
 void sp_net_addr_stable(const struct sp_net *net, const uint8_t prefix[16], uint8_t attempt, uint8_t ret[16]) {
     uint8_t hash[32];
-    const struct sp_piece pieces[] = {{prefix, 8}, {net->config.mac, SP_NET_MAC}, {&attempt, 1}, {net->config.secret, sizeof net->config.secret}};
+    const struct sp_piece pieces[] = {
+        {prefix, 8}, {net->config.mac, SP_NET_MAC}, {&attempt, 1}, {net->config.secret, sizeof net->config.secret}};
     sp_hash_pieces(SP_SHA256, pieces, 4, hash);
     memcpy(ret, prefix, 8);
     memcpy(ret + 8, hash, 8);
@@ -208,7 +209,8 @@ static unsigned score(const struct address *a, sp_instant now, const uint8_t dst
     return s;
 }
 
-const struct address *sp_net_addr_source(const struct sp_net *net, sp_instant now, uint8_t family, const uint8_t dst[16]) {
+const struct address *sp_net_addr_source(const struct sp_net *net, sp_instant now, uint8_t family,
+                                         const uint8_t dst[16]) {
     const struct address *best = NULL;
     unsigned best_score = 0;
     for (size_t i = 0; i < SP_NET_ADDRESSES; i++) {

@@ -40,7 +40,8 @@ static void arp_send(struct sp_net *net, const uint8_t *mac, const struct arp *a
     sp_net_frames_add(&net->out, f);
 }
 
-void sp_net_arp_request(struct sp_net *net, const uint8_t *target_mac, const uint8_t sender[16], const uint8_t target[16]) {
+void sp_net_arp_request(struct sp_net *net, const uint8_t *target_mac, const uint8_t sender[16],
+                        const uint8_t target[16]) {
     struct arp a = {.op = ARP_REQUEST};
     memcpy(a.sender, sender, 4);
     memcpy(a.target, target, 4);
@@ -73,13 +74,17 @@ void sp_net_arp_input(struct sp_net *net, sp_instant now, const uint8_t *data, s
         sp_net_dropped(net, SP_NET_DROP_ARP);
         return;
     }
-    if (memcmp(a.sender_mac, net->config.mac, SP_NET_MAC) == 0)
-        return; /* our own, come back */
+    if (memcmp(a.sender_mac, net->config.mac, SP_NET_MAC) == 0) {
+        sp_net_dropped(net, SP_NET_DROP_MARTIAN); /* our own, come back */
+        return;
+    }
     if (conflicts(net, now, &a))
         return;
     bool for_us = sp_net_addr_ready(net, 4, a.target);
+    struct neigh *n = sp_net_neigh_find(net, 4, a.sender);
+    if (!for_us && n == NULL)
+        sp_net_dropped(net, SP_NET_DROP_OTHER);
     if (usable(net, a.sender)) {
-        struct neigh *n = sp_net_neigh_find(net, 4, a.sender);
         bool reply = a.op == ARP_REPLY && memcmp(a.target_mac, net->config.mac, SP_NET_MAC) == 0;
         if (n != NULL) /* RFC 826: what is known is renewed by all that is heard */
             sp_net_neigh_advert(net, now, n, a.sender_mac, reply, true);

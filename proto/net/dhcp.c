@@ -283,13 +283,15 @@ static void on_nak(struct sp_net *net, sp_instant now) {
 
 /* Whether a reply is one that this state waits for. */
 static bool wanted(const struct dhcp *d, const struct dhcp_message *m) {
-    bool asking = d->state == DHCP_REBOOTING || d->state == DHCP_REQUESTING || d->state == DHCP_RENEWING || d->state == DHCP_REBINDING;
+    bool asking = d->state == DHCP_REBOOTING || d->state == DHCP_REQUESTING || d->state == DHCP_RENEWING ||
+                  d->state == DHCP_REBINDING;
     bool server = d->state != DHCP_REQUESTING || m->server == d->server;
     switch (m->type) {
     case DHCP_OFFER:
         return d->state == DHCP_SELECTING && usable(m->yiaddr) && m->server != 0;
     case DHCP_ACK:
-        return asking && server && usable(m->yiaddr) && m->lease_s != 0 && (d->state != DHCP_REQUESTING || m->yiaddr == d->ip);
+        return asking && server && usable(m->yiaddr) && m->lease_s != 0 &&
+               (d->state != DHCP_REQUESTING || m->yiaddr == d->ip);
     case DHCP_NAK:
         return asking && server;
     default:

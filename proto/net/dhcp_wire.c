@@ -1,9 +1,9 @@
 #include "proto/net/dhcp_wire.h"
 
-#define COOKIE  0x63825363
-#define MIN     300 /* what BOOTP's relays expect */
-#define SNAME   64
-#define FILE    128
+#define COOKIE          0x63825363
+#define MIN             300 /* what BOOTP's relays expect */
+#define SNAME           64
+#define FILE            128
 #define SIZE_MAX_OPTION 1500
 
 enum {

@@ -51,10 +51,13 @@ void sp_net_icmp_input(struct sp_net *net, sp_instant now, const struct packet *
     else if (p->data[0] == UNREACHABLE && p->data[1] == 4)
         sp_net_dropped(net, SP_NET_DROP_PMTU);
     else
-        sp_net_dropped(net, SP_NET_DROP_ICMP); /* a server has nobody to tell that its answer did not arrive; redirects are refused */
+        sp_net_dropped(
+            net,
+            SP_NET_DROP_ICMP); /* a server has nobody to tell that its answer did not arrive; redirects are refused */
 }
 
-void sp_net_icmp_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code, uint32_t value) {
+void sp_net_icmp_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code,
+                       uint32_t value) {
     /* RFC 1122 3.2.2: none about groups, later fragments or ICMP. A packet in pieces is not there to be quoted. */
     if (p->group || p->fragmented || p->proto == IP_ICMP || !sp_net_icmp_allowed(net, now))
         return;

@@ -1,6 +1,15 @@
 #include "proto/net/impl.h"
 
-enum { UNREACHABLE = 1, TOO_BIG = 2, ECHO = 128, ECHO_REPLY = 129, MLD_QUERY = 130, MLD_DONE = 132, ND_FIRST = 133, ND_LAST = 137 };
+enum {
+    UNREACHABLE = 1,
+    TOO_BIG = 2,
+    ECHO = 128,
+    ECHO_REPLY = 129,
+    MLD_QUERY = 130,
+    MLD_DONE = 132,
+    ND_FIRST = 133,
+    ND_LAST = 137
+};
 
 void sp_net_icmp6_send(struct sp_net *net, sp_instant now, struct ip_out *ip, const uint8_t *mac) {
     ip->family = 6;
@@ -38,12 +47,14 @@ static void echo(struct sp_net *net, sp_instant now, const struct packet *p) {
 
 static void mld(struct sp_net *net, sp_instant now, const struct packet *p) {
     bool from_link = p->src[0] == 0xfe && (p->src[1] & 0xc0) == 0x80;
-    if (p->data[0] == MLD_QUERY && from_link && p->ttl == 1 && p->len >= 24 && sp_net_icmp_allowed(net, now))
+    if (p->data[0] != MLD_QUERY || !from_link || p->ttl != 1 || p->len < 24)
+        sp_net_dropped(net, SP_NET_DROP_ICMP);
+    else if (sp_net_icmp_allowed(net, now))
         sp_net_mld_report(net, now);
 }
 
 void sp_net_icmp6_input(struct sp_net *net, sp_instant now, const struct packet *p) {
-    if (p->len < 8 || !sp_net_checked(p)) {
+    if (p->len < 8 || !sp_net_csum_ok(p)) {
         sp_net_dropped(net, p->len < 8 ? SP_NET_DROP_ICMP : SP_NET_DROP_CSUM);
         return;
     }
@@ -64,15 +75,16 @@ void sp_net_icmp6_input(struct sp_net *net, sp_instant now, const struct packet 
         sp_net_dropped(net, type == TOO_BIG ? SP_NET_DROP_PMTU : SP_NET_DROP_ICMP);
 }
 
-/* RFC 4443 2.4 (e): about ICMPv6 errors and redirects, groups (but for options that ask for it) and sources that are not one
- * node, none. What a fragment belongs to is not there to be quoted. */
+/* RFC 4443 2.4 (e): about ICMPv6 errors and redirects, groups (but for options that ask for it) and sources that are
+ * not one node, none. What a fragment belongs to is not there to be quoted. */
 static bool may_complain(const struct packet *p, uint8_t type, uint8_t code) {
     bool option = type == 4 && code == 2;
     bool error = p->proto == IP_ICMP6 && (p->len == 0 || p->data[0] < 128 || p->data[0] == ND_LAST);
     return (!p->group || option) && !p->fragmented && !error && !sp_net_same(p->src, sp_net_zero) && p->src[0] != 0xff;
 }
 
-void sp_net_icmp6_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code, uint32_t value) {
+void sp_net_icmp6_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code,
+                        uint32_t value) {
     struct ip_out ip = {.ttl = net->hop_limit, .head_len = 8, .data = p->ip, .len = p->ip_len};
     if (!may_complain(p, type, code) || !reply_source(net, now, p, ip.src) || !sp_net_addr_ready(net, 6, ip.src) ||
         !sp_net_icmp_allowed(net, now))

@@ -9,18 +9,28 @@
 #include "proto/net/net.h"
 
 enum { ETHER_IPV4 = 0x0800, ETHER_ARP = 0x0806, ETHER_IPV6 = 0x86dd };
-enum { IP_HOPOPTS = 0, IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ROUTING = 43, IP_FRAGMENT = 44, IP_ICMP6 = 58, IP_NONE = 59, IP_DSTOPTS = 60 };
+enum {
+    IP_HOPOPTS = 0,
+    IP_ICMP = 1,
+    IP_TCP = 6,
+    IP_UDP = 17,
+    IP_ROUTING = 43,
+    IP_FRAGMENT = 44,
+    IP_ICMP6 = 58,
+    IP_NONE = 59,
+    IP_DSTOPTS = 60
+};
 
-#define IPV4_HEAD     20
-#define IPV6_HEAD     40
-#define HOP_LIMIT     64
-#define ROUTERS       8
-#define PREFIXES      8
-#define WAITING_MAX   8 /* frames that wait for one neighbour */
-#define RESOLVERS     4
-#define REASSEMBLY    (60 * SP_SEC) /* RFC 8200 4.5; RFC 1122 3.3.2 */
-#define RETRANS       SP_SEC
-#define HEADERS_MAX   8 /* extension headers of a packet */
+#define IPV4_HEAD   20
+#define IPV6_HEAD   40
+#define HOP_LIMIT   64
+#define ROUTERS     8
+#define PREFIXES    8
+#define WAITING_MAX 8 /* frames that wait for one neighbour */
+#define RESOLVERS   4
+#define REASSEMBLY  (60 * SP_SEC) /* RFC 8200 4.5; RFC 1122 3.3.2 */
+#define RETRANS     SP_SEC
+#define HEADERS_MAX 8 /* extension headers of a packet */
 
 struct timer {
     struct sp_timer timer;
@@ -90,7 +100,7 @@ struct reassembly {
     uint8_t family; /* 0: free */
     uint8_t proto, ecn;
     bool dead, head, last; /* head: the first fragment is there; last: the last one */
-    size_t len, have; /* len: with `last`, of the whole */
+    size_t len, have;      /* len: with `last`, of the whole */
     uint64_t order;
     uint8_t *data;
     uint8_t *blocks; /* bitmap of 8-byte blocks that are there */
@@ -99,10 +109,11 @@ struct reassembly {
 /* A received packet, from the IP layer up. */
 struct packet {
     uint8_t family, proto, ttl, ecn;
-    bool group, checked, fragmented; /* group: to a multicast or broadcast address */
+    bool group, checked,
+        fragmented; /* group: to a multicast or broadcast address; checked: the device has seen to UDP's checksum */
     uint8_t src[16], dst[16];
-    const uint8_t *mac;  /* that sent the frame */
-    const uint8_t *ip;   /* the packet as it came, for errors about it */
+    const uint8_t *mac; /* that sent the frame */
+    const uint8_t *ip;  /* the packet as it came, for errors about it */
     size_t ip_len;
     uint32_t next_at;    /* IPv6: where in it the number of this protocol stands */
     const uint8_t *data; /* transport header and what follows */
@@ -121,7 +132,17 @@ struct ip_out {
     uint32_t id;
 };
 
-enum dhcp_state { DHCP_OFF, DHCP_REBOOTING, DHCP_SELECTING, DHCP_REQUESTING, DHCP_PROBING, DHCP_BOUND, DHCP_RENEWING, DHCP_REBINDING, DHCP_WAITING };
+enum dhcp_state {
+    DHCP_OFF,
+    DHCP_REBOOTING,
+    DHCP_SELECTING,
+    DHCP_REQUESTING,
+    DHCP_PROBING,
+    DHCP_BOUND,
+    DHCP_RENEWING,
+    DHCP_REBINDING,
+    DHCP_WAITING
+};
 
 struct dhcp {
     struct timer timer;
@@ -203,15 +224,18 @@ SP_CHECK sp_err sp_net_neigh_use(struct sp_net *net, sp_instant now, uint8_t fam
                                  uint8_t ret_mac[SP_NET_MAC], struct neigh **ret);
 void sp_net_neigh_wait(struct sp_net *net, struct neigh *n, struct frame *f);
 /* It spoke to us: its MAC, unconfirmed. RFC 4861 7.2.3. Creates it. */
-void sp_net_neigh_heard(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16], const uint8_t mac[SP_NET_MAC]);
+void sp_net_neigh_heard(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16],
+                        const uint8_t mac[SP_NET_MAC]);
 /* It answered, or advertised itself; mac may be NULL. RFC 4861 7.2.5. */
-void sp_net_neigh_advert(struct sp_net *net, sp_instant now, struct neigh *n, const uint8_t *mac, bool solicited, bool override);
+void sp_net_neigh_advert(struct sp_net *net, sp_instant now, struct neigh *n, const uint8_t *mac, bool solicited,
+                         bool override);
 void sp_net_neigh_forget(struct sp_net *net); /* all of them */
 
 /* ---- arp.c ---- */
 void sp_net_arp_input(struct sp_net *net, sp_instant now, const uint8_t *data, size_t len);
 /* A request; target_mac NULL: to all. sender all zero: a probe; sender == target: an announcement. */
-void sp_net_arp_request(struct sp_net *net, const uint8_t *target_mac, const uint8_t sender[16], const uint8_t target[16]);
+void sp_net_arp_request(struct sp_net *net, const uint8_t *target_mac, const uint8_t sender[16],
+                        const uint8_t target[16]);
 
 /* ---- addr.c ---- */
 struct address *sp_net_addr_find(struct sp_net *net, uint8_t family, const uint8_t ip[16]);
@@ -224,7 +248,8 @@ void sp_net_addr_lifetime(struct sp_net *net, struct address *a, sp_instant pref
 /* Somebody else has it. */
 void sp_net_addr_conflict(struct sp_net *net, sp_instant now, struct address *a);
 /* Ours to send from to dst; NULL: none. RFC 6724 5, in short. */
-const struct address *sp_net_addr_source(const struct sp_net *net, sp_instant now, uint8_t family, const uint8_t dst[16]);
+const struct address *sp_net_addr_source(const struct sp_net *net, sp_instant now, uint8_t family,
+                                         const uint8_t dst[16]);
 /* IPv4: whether dst is a broadcast address of ours. */
 bool sp_net_addr_is_broadcast(const struct sp_net *net, const uint8_t ip[16]);
 void sp_net_addr_link(struct sp_net *net, sp_instant now, bool up);
@@ -234,7 +259,8 @@ void sp_net_addr_stable(const struct sp_net *net, const uint8_t prefix[16], uint
 /* ---- route.c ---- */
 /* The neighbour that dst is reached through; NULL: none. */
 const uint8_t *sp_net_route(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t dst[16]);
-void sp_net_router_set(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16], enum addr_from from, sp_instant valid_until);
+void sp_net_router_set(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16], enum addr_from from,
+                       sp_instant valid_until);
 void sp_net_router_remove(struct sp_net *net, uint8_t family, const uint8_t ip[16], enum addr_from from);
 /* It does not answer: others come first from now on. */
 void sp_net_router_failed(struct sp_net *net, uint8_t family, const uint8_t ip[16]);
@@ -247,17 +273,21 @@ void sp_net_route_link(struct sp_net *net, sp_instant now, bool up);
 SP_CHECK sp_err sp_net_ip_write(struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC], size_t at,
                                 size_t *ret_next, uint8_t *frame, size_t cap, size_t *ret_len);
 /* Where a packet goes: OK and a MAC, or as sp_net_neigh_use. ERR_NOENT: no route. */
-SP_CHECK sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct ip_out *ip, uint8_t ret_mac[SP_NET_MAC], struct neigh **ret);
+SP_CHECK sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct ip_out *ip, uint8_t ret_mac[SP_NET_MAC],
+                              struct neigh **ret);
 /* Sends a packet of our own, in fragments if it must. mac NULL: by route. Failures are counted drops. */
 void sp_net_ip_send(struct sp_net *net, sp_instant now, const struct ip_out *ip, const uint8_t *mac);
 /* The transport checksum over pseudo header, head and data. */
 uint16_t sp_net_ip_csum(const struct ip_out *ip);
 
 /* ---- ipv4.c, ipv6.c, frag.c ---- */
-bool sp_net_ipv4_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len, struct sp_in *ret);
-bool sp_net_ipv6_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len, struct sp_in *ret);
+bool sp_net_ipv4_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len,
+                       struct sp_in *ret);
+bool sp_net_ipv6_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len,
+                       struct sp_in *ret);
 SP_CHECK sp_err sp_net_frag_new_all(struct sp_net *net);
-/* Takes a fragment: p->data is its part, at `offset`. True: p is the whole packet now, its data in a buffer of ours until the next call. */
+/* Takes a fragment: p->data is its part, at `offset`. True: p is the whole packet now, its data in a buffer of ours
+ * until the next call. */
 bool sp_net_frag_input(struct sp_net *net, sp_instant now, struct packet *p, uint32_t id, size_t offset, bool more);
 void sp_net_frag_forget(struct sp_net *net);
 
@@ -269,20 +299,25 @@ struct udp {
 };
 /* RFC 768: header, length and checksum; false: dropped, counted. */
 bool sp_net_udp_open(struct sp_net *net, const struct packet *p, struct udp *ret);
-/* The transport checksum of a received packet is right, or was checked before. */
-bool sp_net_checked(const struct packet *p);
+/* The transport checksum of a received packet, with its pseudo header. */
+bool sp_net_csum_ok(const struct packet *p);
 bool sp_net_udp_input(struct sp_net *net, sp_instant now, const struct packet *p, struct sp_in *ret);
 void sp_net_icmp_input(struct sp_net *net, sp_instant now, const struct packet *p);
-/* An error about a received packet, if one is due and within the rate: code is that of ICMP or ICMPv6 "destination unreachable" etc. */
-void sp_net_icmp_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code, uint32_t value);
+/* An error about a received packet, if one is due and within the rate: code is that of ICMP or ICMPv6 "destination
+ * unreachable" etc. */
+void sp_net_icmp_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code,
+                       uint32_t value);
 bool sp_net_icmp_allowed(struct sp_net *net, sp_instant now);
 void sp_net_icmp6_input(struct sp_net *net, sp_instant now, const struct packet *p);
-void sp_net_icmp6_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code, uint32_t value);
+void sp_net_icmp6_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code,
+                        uint32_t value);
 void sp_net_icmp6_send(struct sp_net *net, sp_instant now, struct ip_out *ip, const uint8_t *mac);
 void sp_net_nd_input(struct sp_net *net, sp_instant now, const struct packet *p);
 /* A solicitation; src all zero: a probe of duplicate address detection. mac: of a neighbour being probed, or NULL. */
-void sp_net_nd_solicit(struct sp_net *net, sp_instant now, const uint8_t *mac, const uint8_t src[16], const uint8_t target[16]);
-void sp_net_nd_advertise(struct sp_net *net, sp_instant now, const uint8_t target[16], const uint8_t dst[16], bool solicited);
+void sp_net_nd_solicit(struct sp_net *net, sp_instant now, const uint8_t *mac, const uint8_t src[16],
+                       const uint8_t target[16]);
+void sp_net_nd_advertise(struct sp_net *net, sp_instant now, const uint8_t target[16], const uint8_t dst[16],
+                         bool solicited);
 void sp_net_nd_group(const uint8_t ip[16], uint8_t ret[16]); /* its solicited-node group */
 void sp_net_ra_input(struct sp_net *net, sp_instant now, const struct packet *p, struct sp_rd r);
 void sp_net_ra_link(struct sp_net *net, sp_instant now, bool up);

@@ -81,7 +81,8 @@ static bool deliver(struct sp_net *net, sp_instant now, struct packet *p, struct
     }
 }
 
-bool sp_net_ipv4_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len, struct sp_in *ret) {
+bool sp_net_ipv4_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len,
+                       struct sp_in *ret) {
     struct head h;
     bool group_mac = p->group;
     p->family = 4;

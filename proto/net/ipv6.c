@@ -26,8 +26,8 @@ static bool read_head(struct packet *p, const uint8_t *data, size_t len, size_t 
 }
 
 static enum sp_net_drop refuse(struct sp_net *net, const struct packet *p, bool group_mac) {
-    if (is_group(p->src) || is_loopback_or_mapped(p->src) || is_loopback_or_mapped(p->dst) || sp_net_same(p->dst, sp_net_zero) ||
-        sp_net_addr_ready(net, 6, p->src))
+    if (is_group(p->src) || is_loopback_or_mapped(p->src) || is_loopback_or_mapped(p->dst) ||
+        sp_net_same(p->dst, sp_net_zero) || sp_net_addr_ready(net, 6, p->src))
         return SP_NET_DROP_MARTIAN;
     if (is_group(p->dst))
         return sp_net_mld_joined(net, p->dst) ? SP_NET_DROP_COUNT : SP_NET_DROP_GROUP;
@@ -164,16 +164,16 @@ static bool deliver(struct sp_net *net, sp_instant now, struct packet *p, struct
     case IP_TCP: /* here a segment would go */
         sp_net_dropped(net, SP_NET_DROP_TCP);
         return false;
-    case IP_NONE:
-        return false;
     default:
         sp_net_dropped(net, SP_NET_DROP_PROTO);
-        sp_net_icmp6_error(net, now, p, PARAM_PROBLEM, PARAM_HEADER, p->next_at);
+        if (p->proto != IP_NONE)
+            sp_net_icmp6_error(net, now, p, PARAM_PROBLEM, PARAM_HEADER, p->next_at);
         return false;
     }
 }
 
-bool sp_net_ipv6_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len, struct sp_in *ret) {
+bool sp_net_ipv6_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len,
+                       struct sp_in *ret) {
     size_t total;
     bool group_mac = p->group;
     p->family = 6;

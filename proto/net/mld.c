@@ -1,7 +1,7 @@
 #include "proto/net/impl.h"
 
-/* Listener reports of MLDv2 (RFC 3810): switches that look for them would keep solicitations from us otherwise. All groups are
- * said at once, whenever one is new and when a router asks. */
+/* Listener reports of MLDv2 (RFC 3810): switches that look for them would keep solicitations from us otherwise. All
+ * groups are said at once, whenever one is new and when a router asks. */
 #define RECORD 20
 
 static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};

@@ -25,7 +25,8 @@ bool sp_net_nd_options(struct sp_rd r, uint8_t type, const uint8_t **ret_mac) {
 
 /* ---- sending ---- */
 
-void sp_net_nd_solicit(struct sp_net *net, sp_instant now, const uint8_t *mac, const uint8_t src[16], const uint8_t target[16]) {
+void sp_net_nd_solicit(struct sp_net *net, sp_instant now, const uint8_t *mac, const uint8_t src[16],
+                       const uint8_t target[16]) {
     uint8_t body[24];
     struct sp_wr w = sp_wr_init(body, sizeof body);
     sp_wr_bytes(&w, target, 16);
@@ -42,7 +43,8 @@ void sp_net_nd_solicit(struct sp_net *net, sp_instant now, const uint8_t *mac, c
     sp_net_icmp6_send(net, now, &ip, mac);
 }
 
-void sp_net_nd_advertise(struct sp_net *net, sp_instant now, const uint8_t target[16], const uint8_t dst[16], bool solicited) {
+void sp_net_nd_advertise(struct sp_net *net, sp_instant now, const uint8_t target[16], const uint8_t dst[16],
+                         bool solicited) {
     uint8_t body[24];
     struct sp_wr w = sp_wr_init(body, sizeof body);
     sp_wr_bytes(&w, target, 16);
@@ -57,7 +59,8 @@ void sp_net_nd_advertise(struct sp_net *net, sp_instant now, const uint8_t targe
 
 /* ---- solicitations: RFC 4861 7.1.1, 7.2.3; RFC 4862 5.4.3 ---- */
 
-static bool on_solicit(struct sp_net *net, sp_instant now, const struct packet *p, const uint8_t target[16], struct sp_rd options) {
+static bool on_solicit(struct sp_net *net, sp_instant now, const struct packet *p, const uint8_t target[16],
+                       struct sp_rd options) {
     static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
     const uint8_t *mac;
     uint8_t group[16];
@@ -66,9 +69,9 @@ static bool on_solicit(struct sp_net *net, sp_instant now, const struct packet *
     if (!sp_net_nd_options(options, OPTION_SOURCE, &mac) || (probe && (mac != NULL || !sp_net_same(p->dst, group))))
         return false;
     struct address *a = sp_net_addr_find(net, 6, target);
-    if (a == NULL)
-        return true;
-    if (a->state == ADDR_TENTATIVE) {
+    if (a == NULL) {
+        sp_net_dropped(net, SP_NET_DROP_OTHER);
+    } else if (a->state == ADDR_TENTATIVE) {
         if (probe && memcmp(p->mac, net->config.mac, SP_NET_MAC) != 0)
             sp_net_addr_conflict(net, now, a);
     } else if (a->state == ADDR_READY) {
@@ -81,7 +84,8 @@ static bool on_solicit(struct sp_net *net, sp_instant now, const struct packet *
 
 /* ---- advertisements: RFC 4861 7.1.2, 7.2.5 ---- */
 
-static bool on_advert(struct sp_net *net, sp_instant now, const struct packet *p, const uint8_t target[16], struct sp_rd options) {
+static bool on_advert(struct sp_net *net, sp_instant now, const struct packet *p, const uint8_t target[16],
+                      struct sp_rd options) {
     const uint8_t *mac;
     uint8_t flags = p->data[4];
     bool solicited = (flags & FLAG_SOLICITED) != 0;
@@ -94,8 +98,10 @@ static bool on_advert(struct sp_net *net, sp_instant now, const struct packet *p
         return true;
     }
     struct neigh *n = sp_net_neigh_find(net, 6, target);
-    if (n == NULL)
+    if (n == NULL) {
+        sp_net_dropped(net, SP_NET_DROP_OTHER);
         return true;
+    }
     bool was_router = n->router;
     n->router = (flags & FLAG_ROUTER) != 0;
     if (was_router && !n->router)
@@ -120,7 +126,8 @@ void sp_net_nd_input(struct sp_net *net, sp_instant now, const struct packet *p)
     else if (ok && p->data[0] == ADVERT)
         ok = on_advert(net, now, p, target, r);
     else
-        ok = false; /* router solicitations are for routers; redirects are refused: anybody on the link could send them */
+        ok = false; /* router solicitations are for routers; redirects are refused: anybody on the link could send them
+                     */
     if (!ok)
         sp_net_dropped(net, SP_NET_DROP_ND);
 }

@@ -60,8 +60,8 @@ void sp_net_neigh_forget(struct sp_net *net) {
             forget(net, &net->neigh_store[i]);
 }
 
-/* How little a neighbour would be missed: strangers' addresses that do not answer first, then those that were only heard,
- * then those that were used longest ago. Routers stay. */
+/* How little a neighbour would be missed: strangers' addresses that do not answer first, then those that were only
+ * heard, then those that were used longest ago. Routers stay. */
 static unsigned worth(const struct sp_net *net, const struct neigh *n) {
     if (n->router || sp_net_router_is(net, n->family, n->ip))
         return 3;
@@ -192,7 +192,8 @@ static void stale(struct sp_net *net, struct neigh *n) {
     n->state = NEIGH_STALE;
 }
 
-void sp_net_neigh_heard(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16], const uint8_t mac[SP_NET_MAC]) {
+void sp_net_neigh_heard(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16],
+                        const uint8_t mac[SP_NET_MAC]) {
     struct neigh *n = sp_net_neigh_find(net, family, ip);
     if (n == NULL)
         n = add(net, now, family, ip);
@@ -205,7 +206,8 @@ void sp_net_neigh_heard(struct sp_net *net, sp_instant now, uint8_t family, cons
     send_waiting(net, n);
 }
 
-void sp_net_neigh_advert(struct sp_net *net, sp_instant now, struct neigh *n, const uint8_t *mac, bool solicited, bool override) {
+void sp_net_neigh_advert(struct sp_net *net, sp_instant now, struct neigh *n, const uint8_t *mac, bool solicited,
+                         bool override) {
     bool changed = mac != NULL && (n->state == NEIGH_INCOMPLETE || memcmp(n->mac, mac, SP_NET_MAC) != 0);
     if (n->state == NEIGH_INCOMPLETE) {
         if (mac == NULL)

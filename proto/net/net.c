@@ -26,8 +26,8 @@ static bool static_ok(const struct sp_net_static *s) {
 }
 
 static bool config_ok(const struct sp_net_config *c) {
-    if (c->mtu < SP_NET_MTU_MIN || c->mtu > SP_NET_MTU_MAX || c->static_count > SP_NET_STATICS || c->port_count > SP_NET_PORTS ||
-        (c->mac[0] & 1) != 0 || (c->slaac && !c->ipv6))
+    if (c->mtu < SP_NET_MTU_MIN || c->mtu > SP_NET_MTU_MAX || c->static_count > SP_NET_STATICS ||
+        c->port_count > SP_NET_PORTS || (c->mac[0] & 1) != 0 || (c->slaac && !c->ipv6))
         return false;
     for (size_t i = 0; i < c->static_count; i++)
         if (!static_ok(&c->statics[i]))
@@ -110,8 +110,10 @@ void sp_net_link(struct sp_net *net, sp_instant now, bool up) {
     net->generation++;
     sp_net_neigh_forget(net);
     sp_net_frag_forget(net);
-    for (struct frame *f; (f = sp_net_frames_take(&net->out)) != NULL;)
+    for (struct frame *f; (f = sp_net_frames_take(&net->out)) != NULL;) {
         sp_net_frame_free(net, f);
+        sp_net_dropped(net, SP_NET_DROP_LINK);
+    }
     reset(net);
     sp_net_route_link(net, now, up);
     sp_net_addr_link(net, now, up);
@@ -126,7 +128,8 @@ static bool mac_ok(const struct sp_net *net, const uint8_t mac[SP_NET_MAC]) {
     return (mac[0] & 1) != 0 || memcmp(mac, net->config.mac, SP_NET_MAC) == 0;
 }
 
-bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size_t len, enum sp_net_csum csum, struct sp_in *ret) {
+bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size_t len, enum sp_net_csum csum,
+                  struct sp_in *ret) {
     struct packet p = {.checked = csum == SP_NET_CSUM_GOOD};
     if (!net->up || len < SP_NET_ETHER) {
         sp_net_dropped(net, net->up ? SP_NET_DROP_SHORT : SP_NET_DROP_LINK);
@@ -145,14 +148,17 @@ bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size
     case ETHER_IPV4:
         return sp_net_ipv4_input(net, now, &p, data, len, ret);
     case ETHER_IPV6:
-        return net->config.ipv6 && sp_net_ipv6_input(net, now, &p, data, len, ret);
+        if (net->config.ipv6)
+            return sp_net_ipv6_input(net, now, &p, data, len, ret);
+        break;
     case ETHER_ARP:
         sp_net_arp_input(net, now, data, len);
         return false;
     default:
-        sp_net_dropped(net, SP_NET_DROP_ETHER);
-        return false;
+        break;
     }
+    sp_net_dropped(net, SP_NET_DROP_ETHER);
+    return false;
 }
 
 size_t sp_net_output(struct sp_net *net, sp_instant now, uint8_t *frame, size_t cap) {
@@ -192,8 +198,8 @@ const struct sp_net_counts *sp_net_counts(const struct sp_net *net) {
 
 const char *sp_net_drop_name(enum sp_net_drop drop) {
     switch (drop) {
-#define X(name, text)        \
-    case SP_NET_DROP_##name: \
+#define X(name, text)                                                                                                  \
+    case SP_NET_DROP_##name:                                                                                           \
         return text;
         SP_NET_DROPS(X)
 #undef X

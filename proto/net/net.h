@@ -6,9 +6,10 @@
  *   sp_net_output              -> frames of the interface's own: ARP, ND, DHCP, ICMP, what has waited
  *   sp_net_expire when sp_net_deadline has come
  *
- * Nothing is allocated after sp_net_new but buckets of the neighbour table; every table is bounded, and every drop counted by its
- * reason. There is no TCP: segments are counted and dropped where a TCP would take them. Messages about path MTUs, which anybody can
- * forge, are not believed: IPv4 goes out without DF, IPv6 in fragments of 1280 bytes where it exceeds the link's MTU. */
+ * Nothing is allocated after sp_net_new but buckets of the neighbour table; every table is bounded, and every drop
+ * counted by its reason. There is no TCP: segments are counted and dropped where a TCP would take them. Messages about
+ * path MTUs, which anybody can forge, are not believed: IPv4 goes out without DF, IPv6 in fragments of 1280 bytes where
+ * it exceeds the link's MTU. */
 #ifndef SP_NET_NET_H
 #define SP_NET_NET_H
 
@@ -41,7 +42,7 @@ struct sp_net_config {
     bool dhcp;          /* ask for an IPv4 address */
     bool ipv6;          /* a link-local address; without it IPv6 is dropped */
     bool slaac;         /* take addresses, prefixes and routers from router advertisements; needs ipv6 */
-    bool probe_statics; /* RFC 5227 probes before a static IPv4 address is used, which take some seconds; else it is used at once */
+    bool probe_statics; /* RFC 5227: probe a static IPv4 address first, for some seconds; else it is used at once */
     uint8_t secret[32]; /* for addresses that stay the same on a network (RFC 7217): keep it, or random */
     const char *hostname; /* told to DHCP servers; NULL: not. Copied; 63 bytes at most */
     /* UDP ports that are served; others get an ICMP error. None: all are. */
@@ -62,15 +63,16 @@ void sp_net_free(struct sp_net *net);
 /* The link is there, or not. Coming up, addresses are tried again, neighbours forgotten, routers asked for. */
 void sp_net_link(struct sp_net *net, sp_instant now, bool up);
 
-/* What the device knows of a frame's transport checksum. */
+/* What the device knows of a frame's UDP (or TCP) checksum; ICMP is always checked. */
 enum sp_net_csum {
     SP_NET_CSUM_CHECK, /* nothing: it is checked here */
     SP_NET_CSUM_GOOD   /* verified by the device, or never written because the frame has seen no wire */
 };
 
-/* Takes a frame. True: *ret is a datagram for us, its data borrowed from the frame (or, reassembled, from the interface until the
- * next call). ret_data NULL or not within the frame tells the latter. */
-bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size_t len, enum sp_net_csum csum, struct sp_in *ret);
+/* Takes a frame. True: *ret is a datagram for us, its data borrowed from the frame or, reassembled (then it does not lie
+ * within the frame), from the interface until the next call. */
+bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size_t len, enum sp_net_csum csum,
+                  struct sp_in *ret);
 
 /* How far a datagram has been written. Zeroed before its first frame. */
 struct sp_net_cursor {
@@ -80,10 +82,11 @@ struct sp_net_cursor {
     bool more;       /* after a call: there are frames left */
 };
 
-/* Writes the datagram's next frame: one, if it is neither to be segmented (GSO) nor larger than the MTU. Call again with the same
- * datagram while cursor->more. OK: *ret_len bytes are in frame. ERR_AGAIN: nothing to send now, the frame's neighbour is being
- * resolved, and a copy waits if there was room (sp_net_output gives it). Errors end the datagram, counted: ERR_NOENT (no route, or no
- * address of ours to send from), ERR_RANGE (over 65,507 bytes), ERR_FULL (neighbour table), ERR_SPACE (cap). */
+/* Writes the datagram's next frame: the only one, if it is neither to be segmented (GSO) nor larger than the MTU. Call
+ * again with the same datagram while cursor->more. OK: *ret_len bytes are in frame. ERR_AGAIN: nothing to send now, the
+ * neighbour is being resolved, and a copy waits if there was room (sp_net_output gives it later). Errors end the
+ * datagram, counted: ERR_NOENT (no route, or no address of ours to send from), ERR_RANGE (over 65,507 bytes), ERR_FULL
+ * (neighbour table), ERR_SPACE (cap). */
 SP_CHECK sp_err sp_net_send(struct sp_net *net, sp_instant now, const struct sp_out *datagram, struct sp_net_cursor *cursor,
                             uint8_t *frame, size_t cap, size_t *ret_len);
 
@@ -93,7 +96,8 @@ size_t sp_net_output(struct sp_net *net, sp_instant now, uint8_t *frame, size_t 
 void sp_net_expire(struct sp_net *net, sp_instant now);
 sp_instant sp_net_deadline(const struct sp_net *net);
 
-/* The addresses that may be used now (port 0), preferred ones first; link-local ones are left out. Changes when the generation does. */
+/* The addresses that may be used now (port 0), the operator's and a lease's first; link-local ones are left out. When
+ * they change, so does the generation. */
 size_t sp_net_addresses(const struct sp_net *net, struct sp_addr *ret, size_t max);
 uint32_t sp_net_generation(const struct sp_net *net);
 /* The resolvers that DHCP named. */
@@ -101,7 +105,7 @@ size_t sp_net_resolvers(const struct sp_net *net, struct sp_addr *ret, size_t ma
 
 /* Why something was dropped. */
 #define SP_NET_DROPS(X)                                                                       \
-    X(LINK, "link_down")              /* a frame while the link is down */                    \
+    X(LINK, "link_down")              /* a frame while the link is down, or as it goes */      \
     X(SHORT, "short")                 /* ends before its headers or lengths say */            \
     X(ETHER, "ethertype")             /* neither ARP nor IP */                                \
     X(MAC, "other_mac")               /* for somebody else */                                 \

@@ -60,7 +60,8 @@ static struct address *slaac_find(struct sp_net *net, const uint8_t prefix[16]) 
     return NULL;
 }
 
-static void autoconfigure(struct sp_net *net, sp_instant now, const uint8_t prefix[16], uint32_t preferred_s, uint32_t valid_s) {
+static void autoconfigure(struct sp_net *net, sp_instant now, const uint8_t prefix[16], uint32_t preferred_s,
+                          uint32_t valid_s) {
     sp_instant preferred = until(now, preferred_s), valid = until(now, valid_s);
     struct address *a = slaac_find(net, prefix);
     if (a != NULL) { /* (e): forged advertisements shorten no life below two hours */
@@ -130,8 +131,10 @@ void sp_net_ra_input(struct sp_net *net, sp_instant now, const struct packet *p,
         sp_net_dropped(net, SP_NET_DROP_ND);
         return;
     }
-    if (!net->config.slaac)
+    if (!net->config.slaac) {
+        sp_net_dropped(net, SP_NET_DROP_ICMP);
         return;
+    }
     if (net->solicits > 0 && lifetime_s != 0)
         sp_net_timer_off(net, &net->solicit);
     if (lifetime_s != 0)

@@ -58,7 +58,8 @@ static void head6(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t le
 
 sp_err sp_net_ip_write(struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC], size_t at,
                        size_t *ret_next, uint8_t *frame, size_t cap, size_t *ret_len) {
-    size_t total = ip->head_len + ip->len, head = ip->family == 4 ? IPV4_HEAD : IPV6_HEAD + (ip->alert ? ALERT_HEAD : 0);
+    size_t total = ip->head_len + ip->len,
+           head = ip->family == 4 ? IPV4_HEAD : IPV6_HEAD + (ip->alert ? ALERT_HEAD : 0);
     size_t mtu = ip->family == 4 ? net->mtu4 : net->mtu6, len = total - at;
     bool fragment = head + total > mtu, more = false;
     if (total > UINT16_MAX - IPV4_HEAD)
@@ -84,7 +85,8 @@ sp_err sp_net_ip_write(struct sp_net *net, const struct ip_out *ip, const uint8_
     return SP_OK;
 }
 
-sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct ip_out *ip, uint8_t ret_mac[SP_NET_MAC], struct neigh **ret) {
+sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct ip_out *ip, uint8_t ret_mac[SP_NET_MAC],
+                     struct neigh **ret) {
     if (ip->family == 6 && ip->dst[0] == 0xff) {
         ret_mac[0] = ret_mac[1] = 0x33;
         memcpy(ret_mac + 2, ip->dst + 12, 4);
@@ -99,13 +101,14 @@ sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct ip_out *ip
 }
 
 static void count_failure(struct sp_net *net, sp_err err) {
-    sp_net_dropped(net, err == SP_ERR_NOENT ? SP_NET_DROP_ROUTE
+    sp_net_dropped(net, err == SP_ERR_NOENT  ? SP_NET_DROP_ROUTE
                         : err == SP_ERR_FULL ? SP_NET_DROP_NEIGHBOUR
                                              : SP_NET_DROP_SIZE);
 }
 
 /* A frame of its own for the next fragment, into the queue or where it waits. */
-static sp_err queue(struct sp_net *net, const struct ip_out *ip, const uint8_t *mac, struct neigh *wait, size_t at, size_t *next) {
+static sp_err queue(struct sp_net *net, const struct ip_out *ip, const uint8_t *mac, struct neigh *wait, size_t at,
+                    size_t *next) {
     bool full = wait != NULL && net->waiting >= net->config.frames / 2u;
     struct frame *f = full ? NULL : sp_net_frame_new(net);
     if (f == NULL) {
@@ -113,7 +116,8 @@ static sp_err queue(struct sp_net *net, const struct ip_out *ip, const uint8_t *
             sp_net_dropped(net, SP_NET_DROP_WAITING);
         return SP_ERR_FULL;
     }
-    sp_err err = sp_net_ip_write(net, ip, wait != NULL ? sp_net_zero : mac, at, next, f->data, net->frame_size, &f->len);
+    sp_err err =
+        sp_net_ip_write(net, ip, wait != NULL ? sp_net_zero : mac, at, next, f->data, net->frame_size, &f->len);
     if (err != SP_OK) {
         sp_net_frame_free(net, f);
         count_failure(net, err);
@@ -158,11 +162,13 @@ static bool choose_source(struct sp_net *net, sp_instant now, const struct sp_ou
 }
 
 /* The UDP packet of the segment at the cursor. */
-static sp_err make(struct sp_net *net, sp_instant now, const struct sp_out *d, struct sp_net_cursor *c, struct ip_out *ip) {
+static sp_err make(struct sp_net *net, sp_instant now, const struct sp_out *d, struct sp_net_cursor *c,
+                   struct ip_out *ip) {
     size_t len = d->len - c->segment;
     if (d->segment != 0 && len > d->segment)
         len = d->segment;
-    *ip = (struct ip_out){.family = d->dst.family, .proto = IP_UDP, .ttl = net->hop_limit, .ecn = d->ecn & 3, .head_len = 8};
+    *ip = (struct ip_out){
+        .family = d->dst.family, .proto = IP_UDP, .ttl = net->hop_limit, .ecn = d->ecn & 3, .head_len = 8};
     if ((ip->family != 4 && ip->family != 6) || len > UINT16_MAX - 8 - IPV4_HEAD)
         return SP_ERR_RANGE;
     memcpy(ip->dst, d->dst.ip, 16);
@@ -183,8 +189,8 @@ static sp_err make(struct sp_net *net, sp_instant now, const struct sp_out *d, s
     return SP_OK;
 }
 
-static sp_err send_one(struct sp_net *net, sp_instant now, const struct sp_out *d, struct sp_net_cursor *c, uint8_t *frame,
-                       size_t cap, size_t *ret_len) {
+static sp_err send_one(struct sp_net *net, sp_instant now, const struct sp_out *d, struct sp_net_cursor *c,
+                       uint8_t *frame, size_t cap, size_t *ret_len) {
     struct ip_out ip;
     uint8_t mac[SP_NET_MAC];
     struct neigh *wait = NULL;

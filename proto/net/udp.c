@@ -2,9 +2,7 @@
 
 #define UDP_HEAD 8
 
-bool sp_net_checked(const struct packet *p) {
-    if (p->checked)
-        return true;
+bool sp_net_csum_ok(const struct packet *p) {
     uint32_t sum = sp_csum_pseudo(p->src, p->dst, p->family == 4 ? 4 : 16, p->proto, p->len);
     return sp_csum_fold(sp_csum_add(sum, p->data, p->len)) == 0xffff;
 }
@@ -21,8 +19,8 @@ bool sp_net_udp_open(struct sp_net *net, const struct packet *p, struct udp *ret
     struct packet whole = *p;
     whole.len = len; /* more may follow; it counts neither as data nor for the checksum */
     /* Zero stands for no checksum; RFC 8200 8.1 forbids it over IPv6. */
-    bool none = csum == 0 && !p->checked;
-    if (none ? p->family != 4 : !sp_net_checked(&whole)) {
+    bool ok = p->checked || (csum == 0 ? p->family == 4 : sp_net_csum_ok(&whole));
+    if (!ok) {
         sp_net_dropped(net, SP_NET_DROP_CSUM);
         return false;
     }

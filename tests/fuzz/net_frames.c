@@ -1,5 +1,6 @@
-/* An interface's life: sequences of frames, of time, of datagrams to send and of link changes. Each step is a head of three bytes
- * (what, and a length) and that many bytes. Whatever comes, what goes out is well-formed and the tables stay as large as they are. */
+/* An interface's life: sequences of frames, of time, of datagrams to send and of link changes. Each step is a head of
+ * three bytes (what, and a length) and that many bytes. Whatever comes, what goes out is well-formed and the tables
+ * stay as large as they are. */
 #include <string.h>
 
 #include "proto/base/bytes.h"
@@ -39,14 +40,16 @@ static void check_out(const uint8_t *f, size_t len) {
         SP_ASSERT(ip[0] == 0x45 && sp_get_u16(ip + 2) == len - 14 && sp_csum_fold(sp_csum_add(0, ip, 20)) == 0xffff);
         if (ip[9] == 17 && (sp_get_u16(ip + 6) & 0x3fff) == 0) {
             SP_ASSERT(sp_get_u16(ip + 24) == len - 34);
-            SP_ASSERT(sp_csum_fold(sp_csum_add(sp_csum_pseudo(ip + 12, ip + 16, 4, 17, len - 34), ip + 20, len - 34)) == 0xffff);
+            SP_ASSERT(sp_csum_fold(sp_csum_add(sp_csum_pseudo(ip + 12, ip + 16, 4, 17, len - 34), ip + 20, len - 34)) ==
+                      0xffff);
             if (sp_get_u16(ip + 22) == 67)
                 memcpy(xid, ip + 32, 4);
         }
     } else if (sp_get_u16(f + 12) == IP6) {
         SP_ASSERT(len >= 14 + 48 && ip[0] == 0x60 && sp_get_u16(ip + 4) == len - 54);
         if (ip[6] == 58)
-            SP_ASSERT(sp_csum_fold(sp_csum_add(sp_csum_pseudo(ip + 8, ip + 24, 16, 58, len - 54), ip + 40, len - 54)) == 0xffff);
+            SP_ASSERT(sp_csum_fold(sp_csum_add(sp_csum_pseudo(ip + 8, ip + 24, 16, 58, len - 54), ip + 40, len - 54)) ==
+                      0xffff);
     }
 }
 
@@ -100,11 +103,13 @@ static void frame(const uint8_t *data, size_t len, bool repaired) {
     if (repaired)
         repair(f, len);
     if (sp_net_input(net, now, f, len, SP_NET_CSUM_CHECK, &in)) {
-        SP_ASSERT(in.kind == SP_IN_DATAGRAM && in.dst.port == 53 && in.len < 9216 && (in.src.family == 4 || in.src.family == 6));
+        SP_ASSERT(in.kind == SP_IN_DATAGRAM && in.dst.port == 53 && in.len < 9216 &&
+                  (in.src.family == 4 || in.src.family == 6));
         for (size_t i = 0; i < in.len; i++)
             sum += in.data[i];
         (void)sum;
-        struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = in.dst, .dst = in.src, .data = in.data, .len = in.len, .segment = 700};
+        struct sp_out out = {
+            .kind = SP_OUT_DATAGRAM, .src = in.dst, .dst = in.src, .data = in.data, .len = in.len, .segment = 700};
         struct sp_net_cursor c = {0};
         uint8_t reply[14 + MTU];
         size_t n;
@@ -136,9 +141,21 @@ static void step(uint8_t what, const uint8_t *data, size_t len) {
 }
 
 static struct sp_net_config config_of(struct sp_mem *mem, struct sp_rng *rng) {
-    struct sp_net_config c = {.mem = mem, .rng = rng, .mtu = MTU, .static_count = 2, .dhcp = true, .ipv6 = true, .slaac = true, .ports = {53}, .port_count = 1, .neighbours = 16, .frames = 24, .reassemblies = 3};
+    struct sp_net_config c = {.mem = mem,
+                              .rng = rng,
+                              .mtu = MTU,
+                              .static_count = 2,
+                              .dhcp = true,
+                              .ipv6 = true,
+                              .slaac = true,
+                              .ports = {53},
+                              .port_count = 1,
+                              .neighbours = 16,
+                              .frames = 24,
+                              .reassemblies = 3};
     memcpy(c.mac, mac, 6);
-    c.statics[0] = (struct sp_net_static){{.family = 4, .ip = {192, 0, 2, 1}}, 24, {.family = 4, .ip = {192, 0, 2, 254}}};
+    c.statics[0] =
+        (struct sp_net_static){{.family = 4, .ip = {192, 0, 2, 1}}, 24, {.family = 4, .ip = {192, 0, 2, 254}}};
     c.statics[1] = (struct sp_net_static){{.family = 6, .ip = {0x20, 1, 0xd, 0xb8, [15] = 1}}, 64, {.family = 0}};
     return c;
 }

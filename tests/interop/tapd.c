@@ -1,9 +1,12 @@
-/* A signpost on a TAP device: the server's core over our own network stack, as the unikernel has it, with the kernel as its network.
+/* A signpost on a TAP device: the server's core over our own network stack, as the unikernel has it, with the kernel as
+ * its network.
  *
- *   tapd data=DIR tap=NAME [address=IP/BITS [gateway=IP]]... [dhcp] [ipv6] [slaac] [probe] [mtu=N] [port=N] [udp-size=N] [hostname=NAME]
+ *   tapd data=DIR tap=NAME [address=IP/BITS [gateway=IP]]... [dhcp] [ipv6] [slaac] [probe] [mtu=N] [port=N]
+ * [udp-size=N] [hostname=NAME]
  *
- * Serves from memory; signpostctl --data DIR operates it. The device must be there; it is attached to, and said to be ready.
- * Standard input takes the lines up, down (of the link), addresses, counts; each is answered by a line. Its end ends the program. */
+ * Serves from memory; signpostctl --data DIR operates it. The device must be there; it is attached to, and said to be
+ * ready. Standard input takes the lines up, down (of the link), addresses, counts; each is answered by a line. Its end
+ * ends the program. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <event2/event.h>
@@ -147,7 +150,8 @@ static void print_addresses(struct tapd *t) {
 
 static void print_counts(struct tapd *t) {
     const struct sp_net_counts *c = sp_net_counts(t->direct.net);
-    printf("{\"frames_in\": %llu, \"frames_out\": %llu, \"datagrams_in\": %llu, \"datagrams_out\": %llu, \"echoes\": %llu, "
+    printf("{\"frames_in\": %llu, \"frames_out\": %llu, \"datagrams_in\": %llu, \"datagrams_out\": %llu, \"echoes\": "
+           "%llu, "
            "\"reassembled\": %llu, \"fragments_out\": %llu, \"conflicts\": %llu, \"leases\": %llu",
            (unsigned long long)c->frames_in, (unsigned long long)c->frames_out, (unsigned long long)c->datagrams_in,
            (unsigned long long)c->datagrams_out, (unsigned long long)c->echoes, (unsigned long long)c->reassembled,
@@ -282,7 +286,12 @@ static bool open_net(struct tapd *t) {
 }
 
 static sp_err open_server(struct tapd *t, struct spl_error *err) {
-    static const struct spl_core calls = {.input = core_input, .expire = core_expire, .deadline = core_deadline, .output = core_output, .event = core_event, .stop = core_stop};
+    static const struct spl_core calls = {.input = core_input,
+                                          .expire = core_expire,
+                                          .deadline = core_deadline,
+                                          .output = core_output,
+                                          .event = core_event,
+                                          .stop = core_stop};
     struct spl_core core = calls;
     int dirfd;
     core.ctx = t;

@@ -129,7 +129,8 @@ static uint16_t fold(uint32_t s) {
     return (uint16_t)s;
 }
 
-struct net_frame net_arp(unsigned op, const uint8_t smac[6], const char *sender, const uint8_t tmac[6], const char *target) {
+struct net_frame net_arp(unsigned op, const uint8_t smac[6], const char *sender, const uint8_t tmac[6],
+                         const char *target) {
     struct net_frame f = {.len = 0};
     static const uint8_t none[6];
     add(&f, op == 2 ? tmac : net_rig_all, 6);
@@ -152,8 +153,9 @@ void net_fix4(struct net_frame *f) {
     f->data[25] = (uint8_t)s;
 }
 
-static struct net_frame packet4(const uint8_t *dmac, const uint8_t *smac, const char *src, const char *dst, uint8_t proto, uint8_t ttl,
-                                uint16_t id, unsigned fragment, const void *payload, size_t len) {
+static struct net_frame packet4(const uint8_t *dmac, const uint8_t *smac, const char *src, const char *dst,
+                                uint8_t proto, uint8_t ttl, uint16_t id, unsigned fragment, const void *payload,
+                                size_t len) {
     struct net_frame f = {.len = 0};
     add(&f, dmac, 6);
     add(&f, smac, 6);
@@ -170,8 +172,8 @@ static struct net_frame packet4(const uint8_t *dmac, const uint8_t *smac, const 
     return f;
 }
 
-static struct net_frame packet6(const uint8_t *dmac, const uint8_t *smac, const char *src, const char *dst, uint8_t proto, uint8_t ttl,
-                                const void *payload, size_t len) {
+static struct net_frame packet6(const uint8_t *dmac, const uint8_t *smac, const char *src, const char *dst,
+                                uint8_t proto, uint8_t ttl, const void *payload, size_t len) {
     struct net_frame f = {.len = 0};
     add(&f, dmac, 6);
     add(&f, smac, 6);
@@ -185,19 +187,25 @@ static struct net_frame packet6(const uint8_t *dmac, const uint8_t *smac, const 
     return f;
 }
 
-struct net_frame net_packet(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst, uint8_t proto,
-                            uint8_t ttl, const void *payload, size_t len) {
+struct net_frame net_packet(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst,
+                            uint8_t proto, uint8_t ttl, const void *payload, size_t len) {
     return net_ip(dst).family == 4 ? packet4(dmac, smac, src, dst, proto, ttl, 7, 0, payload, len)
                                    : packet6(dmac, smac, src, dst, proto, ttl, payload, len);
 }
 
-struct net_frame net_fragment4(const char *src, const char *dst, uint8_t proto, uint16_t id, size_t at, bool more, const void *payload, size_t len) {
-    return packet4(net_rig_mac, net_rig_peer, src, dst, proto, 64, id, (more ? 0x2000u : 0) | (unsigned)(at / 8), payload, len);
+struct net_frame net_fragment4(const char *src, const char *dst, uint8_t proto, uint16_t id, size_t at, bool more,
+                               const void *payload, size_t len) {
+    return packet4(net_rig_mac, net_rig_peer, src, dst, proto, 64, id, (more ? 0x2000u : 0) | (unsigned)(at / 8),
+                   payload, len);
 }
 
-struct net_frame net_fragment6(const char *src, const char *dst, uint8_t proto, uint32_t id, size_t at, bool more, const void *payload, size_t len) {
+struct net_frame net_fragment6(const char *src, const char *dst, uint8_t proto, uint32_t id, size_t at, bool more,
+                               const void *payload, size_t len) {
     uint8_t body[SP_NET_MTU_MAX];
-    memcpy(body, (uint8_t[]){proto, 0, (uint8_t)(at >> 8), (uint8_t)(at | more), (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id}, 8);
+    memcpy(body,
+           (uint8_t[]){proto, 0, (uint8_t)(at >> 8), (uint8_t)(at | more), (uint8_t)(id >> 24), (uint8_t)(id >> 16),
+                       (uint8_t)(id >> 8), (uint8_t)id},
+           8);
     memcpy(body + 8, payload, len);
     return packet6(net_rig_mac, net_rig_peer, src, dst, 44, 64, body, 8 + len);
 }
@@ -206,9 +214,13 @@ static uint32_t pseudo(const char *src, const char *dst, uint8_t proto, size_t l
     return sum_of(net_ip(src).ip, 16) + sum_of(net_ip(dst).ip, 16) + proto + (uint32_t)len;
 }
 
-size_t net_udp_payload(uint8_t *buf, const char *src, uint16_t sport, const char *dst, uint16_t dport, const void *data, size_t len) {
+size_t net_udp_payload(uint8_t *buf, const char *src, uint16_t sport, const char *dst, uint16_t dport, const void *data,
+                       size_t len) {
     size_t total = 8 + len;
-    memcpy(buf, (uint8_t[]){(uint8_t)(sport >> 8), (uint8_t)sport, (uint8_t)(dport >> 8), (uint8_t)dport, (uint8_t)(total >> 8), (uint8_t)total, 0, 0}, 8);
+    memcpy(buf,
+           (uint8_t[]){(uint8_t)(sport >> 8), (uint8_t)sport, (uint8_t)(dport >> 8), (uint8_t)dport,
+                       (uint8_t)(total >> 8), (uint8_t)total, 0, 0},
+           8);
     if (len > 0)
         memcpy(buf + 8, data, len);
     uint16_t s = (uint16_t)~fold(pseudo(src, dst, 17, total) + sum_of(buf, total));
@@ -217,13 +229,15 @@ size_t net_udp_payload(uint8_t *buf, const char *src, uint16_t sport, const char
     return total;
 }
 
-struct net_frame net_udp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, uint16_t sport, const char *dst, uint16_t dport, const void *data, size_t len) {
+struct net_frame net_udp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, uint16_t sport, const char *dst,
+                         uint16_t dport, const void *data, size_t len) {
     static uint8_t buf[65536];
     size_t n = net_udp_payload(buf, src, sport, dst, dport, data, len);
     return net_packet(dmac, smac, src, dst, 17, 64, buf, n);
 }
 
-struct net_frame net_icmp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst, uint8_t ttl, void *message, size_t len) {
+struct net_frame net_icmp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst, uint8_t ttl,
+                          void *message, size_t len) {
     uint8_t *m = message;
     bool v6 = net_ip(src).family == 6;
     m[2] = m[3] = 0;

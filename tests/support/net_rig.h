@@ -42,24 +42,31 @@ sp_err net_rig_send(struct net_rig *g, const struct sp_out *out);
 uint64_t net_rig_drops(const struct net_rig *g, enum sp_net_drop why);
 
 /* Frames. An IP packet: payload is the transport header and data; its checksum is the caller's (net_rig_sum). */
-struct net_frame net_arp(unsigned op, const uint8_t smac[6], const char *sender, const uint8_t tmac[6], const char *target);
-struct net_frame net_packet(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst, uint8_t proto,
-                            uint8_t ttl, const void *payload, size_t len);
+struct net_frame net_arp(unsigned op, const uint8_t smac[6], const char *sender, const uint8_t tmac[6],
+                         const char *target);
+struct net_frame net_packet(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst,
+                            uint8_t proto, uint8_t ttl, const void *payload, size_t len);
 /* An IPv4 fragment: at (in bytes), more. */
-struct net_frame net_fragment4(const char *src, const char *dst, uint8_t proto, uint16_t id, size_t at, bool more, const void *payload, size_t len);
+struct net_frame net_fragment4(const char *src, const char *dst, uint8_t proto, uint16_t id, size_t at, bool more,
+                               const void *payload, size_t len);
 /* An IPv6 one. */
-struct net_frame net_fragment6(const char *src, const char *dst, uint8_t proto, uint32_t id, size_t at, bool more, const void *payload, size_t len);
-struct net_frame net_udp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, uint16_t sport, const char *dst, uint16_t dport, const void *data, size_t len);
+struct net_frame net_fragment6(const char *src, const char *dst, uint8_t proto, uint32_t id, size_t at, bool more,
+                               const void *payload, size_t len);
+struct net_frame net_udp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, uint16_t sport, const char *dst,
+                         uint16_t dport, const void *data, size_t len);
 /* The transport part of it alone; returns its length. */
-size_t net_udp_payload(uint8_t *buf, const char *src, uint16_t sport, const char *dst, uint16_t dport, const void *data, size_t len);
+size_t net_udp_payload(uint8_t *buf, const char *src, uint16_t sport, const char *dst, uint16_t dport, const void *data,
+                       size_t len);
 /* ICMP or ICMPv6, by src's family, with its checksum. */
-struct net_frame net_icmp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst, uint8_t ttl, void *message, size_t len);
+struct net_frame net_icmp(const uint8_t dmac[6], const uint8_t smac[6], const char *src, const char *dst, uint8_t ttl,
+                          void *message, size_t len);
 /* Repairs the IPv4 header's checksum after a change. */
 void net_fix4(struct net_frame *f);
 
 /* The one's complement sum of a packet's transport part with its pseudo header: 0xffff when its checksum is right. */
 uint16_t net_transport_sum(const struct net_frame *f);
-/* Of what was sent since net_rig_forget: the i-th frame with this ethertype (and, not 0, IP protocol or ICMP type), or NULL. */
+/* Of what was sent since net_rig_forget: the i-th frame with this ethertype (and, not 0, IP protocol or ICMP type), or
+ * NULL. */
 const struct net_frame *net_rig_sent(const struct net_rig *g, uint16_t ethertype, uint8_t proto, size_t i);
 const struct net_frame *net_rig_icmp(const struct net_rig *g, uint8_t family, uint8_t type, size_t i);
 #define NET_IP4 0x0800

@@ -43,7 +43,8 @@ static void a_batch_of_frames(void **state) {
     struct sp_in in[8];
     size_t taken;
     rig_new(&r);
-    struct net_frame frames[] = {query("one"), net_arp(1, net_rig_peer, "192.0.2.9", NULL, "192.0.2.1"), query("two"), query("three")};
+    struct net_frame frames[] = {query("one"), net_arp(1, net_rig_peer, "192.0.2.9", NULL, "192.0.2.1"), query("two"),
+                                 query("three")};
     assert_int_equal(give(&r, frames, 4, in, 8, &taken), 3);
     assert_int_equal(taken, 4);
     assert_memory_equal(in[0].data, "one", 3);
@@ -61,7 +62,8 @@ static void a_reassembled_datagram_ends_the_batch(void **state) {
     uint8_t payload[64];
     rig_new(&r);
     size_t len = net_udp_payload(payload, "192.0.2.9", 4000, "192.0.2.1", 53, "a datagram in two pieces", 24);
-    struct net_frame frames[] = {query("one"), net_fragment4("192.0.2.9", "192.0.2.1", 17, 5, 16, false, payload + 16, len - 16),
+    struct net_frame frames[] = {query("one"),
+                                 net_fragment4("192.0.2.9", "192.0.2.1", 17, 5, 16, false, payload + 16, len - 16),
                                  net_fragment4("192.0.2.9", "192.0.2.1", 17, 5, 0, true, payload, 16), query("two")};
     assert_int_equal(give(&r, frames, 4, in, 8, &taken), 2);
     assert_int_equal(taken, 3);
@@ -97,16 +99,20 @@ static void outputs_become_frames(void **state) {
     static uint8_t data[3000];
     rig_new(&r);
     struct sp_addr us = net_ip("192.0.2.1"), peer = net_ip("192.0.2.9"), other = net_ip("192.0.2.8");
-    struct sp_out out[] = {{.kind = SP_OUT_DATAGRAM, .src = us, .dst = other, .data = data, .len = 10},
-                           {.kind = SP_OUT_CONTROL, .data = data, .len = 10},
-                           {.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("255.255.255.255"), .data = data, .len = 10},
-                           {.kind = SP_OUT_DATAGRAM, .src = us, .dst = peer, .data = data, .len = 3000, .segment = 1000}};
+    struct sp_out out[] = {
+        {.kind = SP_OUT_DATAGRAM, .src = us, .dst = other, .data = data, .len = 10},
+        {.kind = SP_OUT_CONTROL, .data = data, .len = 10},
+        {.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("255.255.255.255"), .data = data, .len = 10},
+        {.kind = SP_OUT_DATAGRAM, .src = us, .dst = peer, .data = data, .len = 3000, .segment = 1000}};
     struct net_frame arp = net_arp(1, net_rig_peer, "192.0.2.9", NULL, "192.0.2.1");
     assert_int_equal(give(&r, &arp, 1, in, 8, &taken), 0);
     sp_direct_outputs(&r.d, out, 4);
-    assert_int_equal(sp_direct_output(&r.d, r.wire->now, r.frame, sizeof r.frame), 42); /* the answer to ARP comes first */
+    assert_int_equal(sp_direct_output(&r.d, r.wire->now, r.frame, sizeof r.frame),
+                     42); /* the answer to ARP comes first */
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(sp_direct_output(&r.d, r.wire->now, r.frame, sizeof r.frame), i == 0 ? 1042 : i == 1 ? 42 : 1042);
+        assert_int_equal(sp_direct_output(&r.d, r.wire->now, r.frame, sizeof r.frame), i == 0   ? 1042
+                                                                                       : i == 1 ? 42
+                                                                                                : 1042);
     assert_int_equal(sp_direct_output(&r.d, r.wire->now, r.frame, sizeof r.frame), 1042);
     assert_int_equal(sp_direct_output(&r.d, r.wire->now, r.frame, sizeof r.frame), 0);
     assert_int_equal(sp_net_counts(r.d.net)->drops[SP_NET_DROP_ROUTE], 1);
@@ -128,8 +134,8 @@ static void the_earlier_deadline_counts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_batch_of_frames),          cmocka_unit_test(a_reassembled_datagram_ends_the_batch),
-        cmocka_unit_test(the_core_is_told_addresses), cmocka_unit_test(outputs_become_frames),
+        cmocka_unit_test(a_batch_of_frames),           cmocka_unit_test(a_reassembled_datagram_ends_the_batch),
+        cmocka_unit_test(the_core_is_told_addresses),  cmocka_unit_test(outputs_become_frames),
         cmocka_unit_test(the_earlier_deadline_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

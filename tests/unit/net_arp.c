@@ -12,14 +12,19 @@ static struct net_rig *start(void) {
 }
 
 static struct sp_out datagram(const char *dst, const char *text) {
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = net_ip("192.0.2.1"), .dst = net_ip(dst), .data = (const uint8_t *)text, .len = strlen(text)};
+    struct sp_out out = {.kind = SP_OUT_DATAGRAM,
+                         .src = net_ip("192.0.2.1"),
+                         .dst = net_ip(dst),
+                         .data = (const uint8_t *)text,
+                         .len = strlen(text)};
     out.src.port = 53;
     out.dst.port = 4000;
     return out;
 }
 
 /* The i-th ARP frame sent is this one. */
-static void assert_arp(const struct net_rig *g, size_t i, unsigned op, const uint8_t *dmac, const char *sender, const char *target) {
+static void assert_arp(const struct net_rig *g, size_t i, unsigned op, const uint8_t *dmac, const char *sender,
+                       const char *target) {
     const struct net_frame *f = net_rig_sent(g, NET_ARP, 0, i);
     assert_non_null(f);
     assert_int_equal(f->data[21], op);
@@ -232,11 +237,11 @@ static void floods_are_bounded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request_is_answered),      cmocka_unit_test(malformed_is_dropped),
-        cmocka_unit_test(rfc5227_announcements),    cmocka_unit_test(rfc5227_probes),
-        cmocka_unit_test(rfc5227_probe_conflict),   cmocka_unit_test(rfc5227_defence),
-        cmocka_unit_test(what_waits_goes_out),      cmocka_unit_test(silent_neighbours_are_given_up),
-        cmocka_unit_test(a_gateway_moves),          cmocka_unit_test(used_neighbours_are_probed),
+        cmocka_unit_test(request_is_answered),    cmocka_unit_test(malformed_is_dropped),
+        cmocka_unit_test(rfc5227_announcements),  cmocka_unit_test(rfc5227_probes),
+        cmocka_unit_test(rfc5227_probe_conflict), cmocka_unit_test(rfc5227_defence),
+        cmocka_unit_test(what_waits_goes_out),    cmocka_unit_test(silent_neighbours_are_given_up),
+        cmocka_unit_test(a_gateway_moves),        cmocka_unit_test(used_neighbours_are_probed),
         cmocka_unit_test(floods_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@ static struct net_rig *start(void) {
     g->config.ports[0] = 53;
     g->config.port_count = 1;
     net_rig_start(g);
-    struct net_frame peer = net_arp(1, net_rig_peer, PEER, NULL, US), gateway = net_arp(1, net_rig_gateway, "192.0.2.254", NULL, US);
+    struct net_frame peer = net_arp(1, net_rig_peer, PEER, NULL, US),
+                     gateway = net_arp(1, net_rig_gateway, "192.0.2.254", NULL, US);
     net_rig_in(g, &peer);
     net_rig_in(g, &gateway);
     net_rig_forget(g);
@@ -39,7 +40,12 @@ static void datagrams_come_and_go(void **state) {
     assert_int_equal(g->in.ecn, 3);
     assert_memory_equal(g->in.src.ip, net_ip(REMOTE).ip, 16);
     assert_memory_equal(g->in.dst.ip, net_ip(US).ip, 16);
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = g->in.dst, .dst = g->in.src, .data = (const uint8_t *)"answer", .len = 6, .ecn = 2};
+    struct sp_out out = {.kind = SP_OUT_DATAGRAM,
+                         .src = g->in.dst,
+                         .dst = g->in.src,
+                         .data = (const uint8_t *)"answer",
+                         .len = 6,
+                         .ecn = 2};
     assert_int_equal(net_rig_send(g, &out), SP_OK);
     const struct net_frame *s = net_rig_sent(g, NET_IP4, 17, 0);
     assert_memory_equal(s->data, net_rig_gateway, 6);
@@ -63,12 +69,14 @@ static void bad_headers(void **state) {
         size_t at;
         uint8_t value;
         enum sp_net_drop why;
-    } bad[] = {{0, 0xff, SP_NET_DROP_COUNT},     {5, 7, SP_NET_DROP_MAC},         {6, 3, SP_NET_DROP_MAC},          {12, 9, SP_NET_DROP_ETHER},
-               {14, 0x65, SP_NET_DROP_HEADER},   {14, 0x44, SP_NET_DROP_HEADER},  {14, 0x4f, SP_NET_DROP_HEADER},   {17, 200, SP_NET_DROP_HEADER},
-               {17, 19, SP_NET_DROP_HEADER},     {23, 6, SP_NET_DROP_TCP},        {23, 99, SP_NET_DROP_PROTO},      {26, 127, SP_NET_DROP_MARTIAN},
-               {26, 0, SP_NET_DROP_MARTIAN},     {26, 224, SP_NET_DROP_MARTIAN},  {26, 255, SP_NET_DROP_MARTIAN},   {33, 2, SP_NET_DROP_OTHER},
-               {33, 255, SP_NET_DROP_GROUP},     {30, 224, SP_NET_DROP_GROUP},    {42, 'Q', SP_NET_DROP_CSUM},      {36, 1, SP_NET_DROP_PORT},
-               {39, 14, SP_NET_DROP_UDP},        {39, 7, SP_NET_DROP_UDP}};
+    } bad[] = {{0, 0xff, SP_NET_DROP_COUNT},   {5, 7, SP_NET_DROP_MAC},        {6, 3, SP_NET_DROP_MAC},
+               {12, 9, SP_NET_DROP_ETHER},     {14, 0x65, SP_NET_DROP_HEADER}, {14, 0x44, SP_NET_DROP_HEADER},
+               {14, 0x4f, SP_NET_DROP_HEADER}, {17, 200, SP_NET_DROP_HEADER},  {17, 19, SP_NET_DROP_HEADER},
+               {23, 6, SP_NET_DROP_TCP},       {23, 99, SP_NET_DROP_PROTO},    {26, 127, SP_NET_DROP_MARTIAN},
+               {26, 0, SP_NET_DROP_MARTIAN},   {26, 224, SP_NET_DROP_MARTIAN}, {26, 255, SP_NET_DROP_MARTIAN},
+               {33, 2, SP_NET_DROP_OTHER},     {33, 255, SP_NET_DROP_GROUP},   {30, 224, SP_NET_DROP_GROUP},
+               {42, 'Q', SP_NET_DROP_CSUM},    {36, 1, SP_NET_DROP_PORT},      {39, 14, SP_NET_DROP_UDP},
+               {39, 7, SP_NET_DROP_UDP}};
     struct net_rig *g = start();
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         enum sp_net_drop why = bad[i].why != SP_NET_DROP_COUNT ? bad[i].why : SP_NET_DROP_MARTIAN;
@@ -204,7 +212,8 @@ static void path_mtu_messages_are_not_believed(void **state) {
     net_rig_in(g, &f);
     assert_int_equal(net_rig_drops(g, SP_NET_DROP_PMTU), 1);
     static uint8_t data[1400];
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(REMOTE), .data = data, .len = sizeof data};
+    struct sp_out out = {
+        .kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(REMOTE), .data = data, .len = sizeof data};
     assert_int_equal(net_rig_send(g, &out), SP_OK);
     assert_int_equal(g->count, 1);
     net_rig_free(g);
@@ -265,10 +274,11 @@ static void overlaps_kill(void **state) {
     static struct pieces p;
     struct net_rig *g = start();
     cut(&p, 1);
-    struct net_frame evil[] = {net_fragment4(REMOTE, US, 17, 1, 512, true, p.data + 512, 1024), /* over two */
-                               net_fragment4(REMOTE, US, 17, 1, 0, true, p.data + 8, 1024),     /* the same place, other bytes */
-                               net_fragment4(REMOTE, US, 17, 1, 1024, false, p.data + 1024, 500), /* an end before the end */
-                               net_fragment4(REMOTE, US, 17, 1, 4096, true, p.data, 8)};          /* beyond the end */
+    struct net_frame evil[] = {
+        net_fragment4(REMOTE, US, 17, 1, 512, true, p.data + 512, 1024),   /* over two */
+        net_fragment4(REMOTE, US, 17, 1, 0, true, p.data + 8, 1024),       /* the same place, other bytes */
+        net_fragment4(REMOTE, US, 17, 1, 1024, false, p.data + 1024, 500), /* an end before the end */
+        net_fragment4(REMOTE, US, 17, 1, 4096, true, p.data, 8)};          /* beyond the end */
     for (size_t e = 0; e < 4; e++) {
         net_rig_wait(g, 61 * SP_SEC);
         assert_false(net_rig_in(g, &p.f[0]));
@@ -314,7 +324,8 @@ static void a_flood_of_fragments_is_bounded(void **state) {
     for (size_t i = 0; i < 3; i++)
         assert_false(net_rig_in(g, &p.f[i]));
     assert_true(net_rig_in(g, &p.f[3]));
-    struct net_frame f = net_fragment4(REMOTE, US, 17, 7, 0, true, p.data, 1001), far = net_fragment4(REMOTE, US, 17, 7, 65528, false, p.data, 8);
+    struct net_frame f = net_fragment4(REMOTE, US, 17, 7, 0, true, p.data, 1001),
+                     far = net_fragment4(REMOTE, US, 17, 7, 65528, false, p.data, 8);
     assert_false(net_rig_in(g, &f));
     assert_false(net_rig_in(g, &far));
     assert_int_equal(net_rig_drops(g, SP_NET_DROP_FRAGMENT), 2);
@@ -327,7 +338,8 @@ static void large_answers_go_in_fragments(void **state) {
     static uint8_t data[4000];
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 5 + i / 256);
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(PEER), .data = data, .len = sizeof data};
+    struct sp_out out = {
+        .kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(PEER), .data = data, .len = sizeof data};
     out.src.port = 53;
     out.dst.port = 53;
     assert_int_equal(net_rig_send(g, &out), SP_OK);
@@ -348,7 +360,12 @@ static void large_answers_go_in_fragments(void **state) {
 static void segments_go_one_after_the_other(void **state) {
     struct net_rig *g = start();
     static uint8_t data[2500];
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(PEER), .data = data, .len = sizeof data, .segment = 1000};
+    struct sp_out out = {.kind = SP_OUT_DATAGRAM,
+                         .src = net_ip(US),
+                         .dst = net_ip(PEER),
+                         .data = data,
+                         .len = sizeof data,
+                         .segment = 1000};
     assert_int_equal(net_rig_send(g, &out), SP_OK);
     assert_int_equal(g->count, 3);
     assert_int_equal(g->sent[0].len, 42 + 1000);
@@ -401,7 +418,8 @@ static void the_link_goes_and_comes(void **state) {
     assert_true(sp_net_deadline(g->net) == SP_NEVER);
     assert_false(net_rig_in(g, &f));
     assert_int_equal(net_rig_drops(g, SP_NET_DROP_LINK), 1);
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(PEER), .data = (const uint8_t *)"x", .len = 1};
+    struct sp_out out = {
+        .kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(PEER), .data = (const uint8_t *)"x", .len = 1};
     assert_int_equal(net_rig_send(g, &out), SP_ERR_NOENT);
     sp_net_link(g->net, g->now, true);
     assert_int_equal(sp_net_addresses(g->net, &addr, 1), 1);

@@ -24,7 +24,8 @@ static struct net_rig *rig(bool slaac) {
     return g;
 }
 
-static struct net_frame neighbour_message(uint8_t type, uint8_t flags, const char *src, const char *dst, const char *target, const uint8_t *mac) {
+static struct net_frame neighbour_message(uint8_t type, uint8_t flags, const char *src, const char *dst,
+                                          const char *target, const uint8_t *mac) {
     uint8_t m[32] = {type, 0, 0, 0, flags};
     memcpy(m + 8, net_ip(target).ip, 16);
     if (mac != NULL) {
@@ -32,7 +33,8 @@ static struct net_frame neighbour_message(uint8_t type, uint8_t flags, const cha
         m[25] = 1;
         memcpy(m + 26, mac, 6);
     }
-    return net_icmp(net_ip(dst).ip[0] == 0xff ? group_mac : net_rig_mac, mac != NULL ? mac : net_rig_peer, src, dst, 255, m, mac != NULL ? 32 : 24);
+    return net_icmp(net_ip(dst).ip[0] == 0xff ? group_mac : net_rig_mac, mac != NULL ? mac : net_rig_peer, src, dst,
+                    255, m, mac != NULL ? 32 : 24);
 }
 
 /* The peer and the router are known, addresses are ready. */
@@ -155,7 +157,8 @@ static sp_err send_to(struct net_rig *g, const char *dst, size_t len) {
     static uint8_t data[9000];
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 3 + i / 256);
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(dst), .data = data, .len = len, .ecn = 1};
+    struct sp_out out = {
+        .kind = SP_OUT_DATAGRAM, .src = net_ip(US), .dst = net_ip(dst), .data = data, .len = len, .ecn = 1};
     out.src.port = 53;
     out.dst.port = 53;
     net_rig_forget(g);
@@ -206,7 +209,8 @@ static void used_neighbours_are_probed(void **state) {
     assert_non_null(net_rig_icmp(g, 6, 135, 2));
     assert_memory_equal(net_rig_icmp(g, 6, 135, 0)->data, net_rig_peer, 6);
     assert_memory_equal(net_rig_icmp(g, 6, 135, 0)->data + 38, net_ip(PEER).ip, 16);
-    struct net_frame f = neighbour_message(136, 0x40, PEER, US, PEER, NULL); /* to a unicast solicitation no option is needed */
+    struct net_frame f =
+        neighbour_message(136, 0x40, PEER, US, PEER, NULL); /* to a unicast solicitation no option is needed */
     net_rig_in(g, &f);
     net_rig_wait(g, 2 * SP_SEC);
     assert_int_equal(send_to(g, PEER, 10), SP_OK);
@@ -230,7 +234,7 @@ static void rfc3810_reports(void **state) {
     assert_int_equal(s->data[22], 0xfe);
     assert_int_equal(s->data[21], 1);
     assert_memory_equal(s->data + 54, ((uint8_t[]){58, 0, 5, 2, 0, 0, 1, 0}), 8); /* router alert */
-    assert_int_equal(s->data[69], 2);                                              /* groups */
+    assert_int_equal(s->data[69], 2);                                             /* groups */
     assert_memory_equal(s->data + 70 + 20 + 4, net_ip("ff02::1:ff00:1").ip, 16);
     assert_int_equal(net_transport_sum(s), 0xffff);
     f = net_icmp(nodes_mac, net_rig_gateway, PEER, NODES, 1, query, sizeof query); /* not from the link */
@@ -295,9 +299,9 @@ static struct net_frame with_headers(uint8_t first, const uint8_t *headers, size
 
 static void rfc8200_extension_headers(void **state) {
     struct net_rig *g = start();
-    uint8_t all[] = {60, 0, 1, 4, 0, 0, 0, 0, /* hop by hop: padding */
-                     43, 0, 0x1e, 4, 1, 2, 3, 4, /* destination: an option that may be skipped */
-                     17, 0, 0, 0, 0, 0, 0, 0};   /* routing: nothing left */
+    uint8_t all[] = {60, 0, 1,    4, 0, 0, 0, 0,  /* hop by hop: padding */
+                     43, 0, 0x1e, 4, 1, 2, 3, 4,  /* destination: an option that may be skipped */
+                     17, 0, 0,    0, 0, 0, 0, 0}; /* routing: nothing left */
     struct net_frame f = with_headers(0, all, sizeof all);
     assert_true(net_rig_in(g, &f));
     assert_memory_equal(g->in.data, "query", 5);
@@ -388,7 +392,8 @@ static void fragments(void **state) {
     struct net_rig *g = start();
     static uint8_t data[2000], udp[2100];
     size_t len = net_udp_payload(udp, REMOTE, 4000, US, 53, data, sizeof data);
-    struct net_frame a = net_fragment6(REMOTE, US, 17, 9, 0, true, udp, 1024), b = net_fragment6(REMOTE, US, 17, 9, 1024, false, udp + 1024, len - 1024);
+    struct net_frame a = net_fragment6(REMOTE, US, 17, 9, 0, true, udp, 1024),
+                     b = net_fragment6(REMOTE, US, 17, 9, 1024, false, udp + 1024, len - 1024);
     assert_false(net_rig_in(g, &b));
     assert_true(net_rig_in(g, &a));
     assert_int_equal(g->in.len, sizeof data);
@@ -404,7 +409,8 @@ static void rfc6946_atomic_fragments(void **state) {
     struct net_rig *g = start();
     uint8_t udp[64];
     size_t len = net_udp_payload(udp, REMOTE, 4000, US, 53, "query", 5);
-    struct net_frame part = net_fragment6(REMOTE, US, 17, 9, 8, false, udp + 8, len - 8), whole = net_fragment6(REMOTE, US, 17, 9, 0, false, udp, len);
+    struct net_frame part = net_fragment6(REMOTE, US, 17, 9, 8, false, udp + 8, len - 8),
+                     whole = net_fragment6(REMOTE, US, 17, 9, 0, false, udp, len);
     assert_false(net_rig_in(g, &part));
     assert_true(net_rig_in(g, &whole)); /* whatever others have the same id */
     assert_int_equal(net_rig_drops(g, SP_NET_DROP_OVERLAP), 0);

@@ -33,7 +33,8 @@ static void put32(uint8_t *p, uint32_t v) {
     p[3] = (uint8_t)v;
 }
 
-static void add_prefix(struct ra *a, const char *prefix, uint8_t bits, uint8_t flags, uint32_t valid_s, uint32_t preferred_s) {
+static void add_prefix(struct ra *a, const char *prefix, uint8_t bits, uint8_t flags, uint32_t valid_s,
+                       uint32_t preferred_s) {
     uint8_t *o = a->m + a->len;
     memset(o, 0, 32);
     o[0] = 3;
@@ -165,8 +166,9 @@ static void bad_prefixes(void **state) {
         const char *prefix;
         uint8_t bits, flags;
         uint32_t valid, preferred;
-    } bad[] = {{"fe80::", 64, 0xc0, 7200, 3600},        {"2001:db8:1::", 63, 0xc0, 7200, 3600}, {"2001:db8:1::", 64, 0x80, 7200, 3600},
-               {"2001:db8:1::", 64, 0xc0, 3600, 7200},  {"2001:db8:1::", 64, 0xc0, 0, 0},       {"2001:db8:1::", 129, 0xc0, 7200, 3600},
+    } bad[] = {{"fe80::", 64, 0xc0, 7200, 3600},       {"2001:db8:1::", 63, 0xc0, 7200, 3600},
+               {"2001:db8:1::", 64, 0x80, 7200, 3600}, {"2001:db8:1::", 64, 0xc0, 3600, 7200},
+               {"2001:db8:1::", 64, 0xc0, 0, 0},       {"2001:db8:1::", 129, 0xc0, 7200, 3600},
                {"ff02::", 64, 0xc0, 7200, 3600}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct ra a = advert(1800);
