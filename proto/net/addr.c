@@ -178,6 +178,7 @@ void sp_net_addr_conflict(struct sp_net *net, sp_instant now, struct address *a)
         } else if (a->from == FROM_STATIC) {
             sp_net_timer_off(net, &a->timer);
             a->state = ADDR_DUPLICATE;
+            net->generation++;
         } else {
             try_another(net, now, a);
         }
@@ -252,6 +253,18 @@ size_t sp_net_addresses(const struct sp_net *net, struct sp_addr *ret, size_t ma
             ret[n] = (struct sp_addr){.family = a->family};
             memcpy(ret[n++].ip, a->ip, 16);
         }
+    return n;
+}
+
+size_t sp_net_duplicates(const struct sp_net *net, struct sp_addr *ret, size_t max) {
+    size_t n = 0;
+    for (size_t i = 0; i < SP_NET_ADDRESSES && n < max; i++) {
+        const struct address *a = &net->addresses[i];
+        if (a->state != ADDR_DUPLICATE)
+            continue;
+        ret[n] = (struct sp_addr){.family = a->family};
+        memcpy(ret[n++].ip, a->ip, 16);
+    }
     return n;
 }
 

@@ -97,8 +97,10 @@ void sp_net_expire(struct sp_net *net, sp_instant now);
 sp_instant sp_net_deadline(const struct sp_net *net);
 
 /* The addresses that may be used now (port 0), the operator's and a lease's first; link-local ones are left out. When
- * they change, so does the generation. */
+ * they or the duplicates change, so does the generation. */
 size_t sp_net_addresses(const struct sp_net *net, struct sp_addr *ret, size_t max);
+/* Those that the operator gave and somebody else on the link has: they are not used, until the link comes up again. */
+size_t sp_net_duplicates(const struct sp_net *net, struct sp_addr *ret, size_t max);
 uint32_t sp_net_generation(const struct sp_net *net);
 /* The resolvers that DHCP named. */
 size_t sp_net_resolvers(const struct sp_net *net, struct sp_addr *ret, size_t max);

@@ -107,6 +107,7 @@ static void rfc5227_probe_conflict(void **state) {
         net_rig_wait(g, 60 * SP_SEC);
         assert_int_equal(sp_net_addresses(g->net, &addr, 1), 0);
         assert_int_equal(sp_net_counts(g->net)->conflicts, 1);
+        assert_int_equal(sp_net_duplicates(g->net, &addr, 1), 1);
         net_rig_free(g);
     }
 }

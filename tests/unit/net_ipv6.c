@@ -96,6 +96,9 @@ static void rfc4862_duplicates(void **state) {
         net_rig_wait(g, 10 * SP_SEC);
         assert_false(has_address(g, US));
         assert_int_equal(sp_net_counts(g->net)->conflicts, 1);
+        struct sp_addr taken[2];
+        assert_int_equal(sp_net_duplicates(g->net, taken, 2), 1);
+        assert_memory_equal(taken[0].ip, net_ip(US).ip, 16);
         net_rig_free(g);
     }
 }
