@@ -58,13 +58,16 @@ size_case() {
     check "machine: no password hashing in it" [ "$(nm "$build/unikernel/signpost-firstlight.debug" | grep -c 'fill_segment\|salsa20_encrypt')" = 0 ]
 }
 
-# What the toolstack asks for is done: suspended, and restored as another domain; suspended, and gone on with; started anew; ended.
+# What the toolstack asks for is done: started anew; suspended, and restored as another domain; suspended, and gone on with; ended.
 obey_case() {
     local state=$work/obey
     in_lab() { "$here/lab/xenlab" exec "$state" -- "$@" >>"$work/errors" 2>&1; }
     said() { "$here/lab/xenlab" await "$state" obey "$1" 20; }
-    "$here/lab/xenlab" start "$state" --timeout 90 --guest "name=obey,kernel=$selftest,memory=4,cmdline=obey" >"$work/errors" 2>&1
+    "$here/lab/xenlab" start "$state" --timeout 90 --guest "name=obey,kernel=$selftest,memory=4,cmdline=obey" \
+        --guest "name=again,kernel=$selftest,memory=4,cmdline=obey" >"$work/errors" 2>&1
     said 'selftest: listening'
+    in_lab 'xl reboot again'
+    check "machine: asked to reboot, it says so to Xen" "$here/lab/xenlab" await "$state" lab 'END again reboot' 20
     check "machine: suspended and restored" in_lab 'xl save obey /tmp/obey.save && xl restore /tmp/obey.save'
     check "machine: it sees that it was restored" said 'selftest: resumed'
     check "machine: suspended and gone on with" in_lab 'xl save -c obey /tmp/obey.save'

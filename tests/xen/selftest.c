@@ -101,7 +101,8 @@ static void check_cpu(void) {
     if (on)
         __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     bool avx = on && (low & 6) == 6;
-    spx_print("selftest: AVX %s, AVX2 %s\n", avx ? "on" : "off", sodium_runtime_has_avx2() != 0 ? "on" : "off");
+    spx_print("selftest: AVX %s, AVX2 %s; %s\n", avx ? "on" : "off", sodium_runtime_has_avx2() != 0 ? "on" : "off",
+              (spx_cpuid(7).b >> 18 & 1) != 0 ? "RDSEED" : "RDRAND");
     check("AVX is on where it is offered", avx == offered);
     check("libsodium sees AVX as it is", (sodium_runtime_has_avx() != 0) == avx && sodium_runtime_has_sse2() != 0);
     check("libsodium sees AVX2 as it is", (sodium_runtime_has_avx2() != 0) == (avx && (spx_cpuid(7).b >> 5 & 1) != 0));
