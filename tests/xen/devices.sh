@@ -25,8 +25,8 @@ xenstore_case() {
     check "devices: what a transaction wrote is there" in_dom0 'd=/local/domain/$(xl domid store)/data; [ "$(xenstore-read $d/one $d/two | tr "\n" " ")" = "1 22 " ]'
     tell store hello
     check "devices: a watch wakes the guest" "$lab" await "$state" store 'devices: ping hello' 5
-    tell store stop
-    check "devices: and the guest ends" "$lab" await "$state" store 'devices: done' 5
+    in_dom0 'xl reboot store' >"$work/errors" 2>&1
+    check "devices: xl reboot is heard" "$lab" await "$state" lab 'END store reboot' 10
     lab_stop
 }
 
@@ -62,6 +62,29 @@ disk_case() { # blocks, also after the guest has started again; and a disk that 
     lab_stop
 }
 
+resume_case() { # xl save and restore, and a save after which the guest goes on
+    port=${XENLAB_PORT:-5353}
+    truncate -s 40M "$work/save" "$work/good"
+    lab_start --disk "save=$work/save,cache=unsafe" --disk "d0=$work/good" --guest "name=move,kernel=$devices,memory=16,cmdline=net,udp=$port:53" \
+        --guest "name=churn,kernel=$devices,memory=16,cmdline=churn,vbd=d0,start=0"
+    check "devices: a datagram comes back before a save" echo_back "before"
+    in_dom0 'xl save -c move /dev/lab/save' >"$work/errors" 2>&1
+    check "devices: the guest that was saved goes on" "$lab" await "$state" move 'devices: suspend cancelled' 10
+    check "devices: and answers as before" echo_back "still here"
+    in_dom0 'xl save move /dev/lab/save && xl restore /dev/lab/save' >"$work/errors" 2>&1
+    check "devices: the restored guest finds that it has moved" "$lab" await "$state" move 'devices: resumed' 10
+    check "devices: and has a network again" echo_back "after"
+    tell move stop
+    in_dom0 'xl create /lab/churn.cfg' >"$work/errors" 2>&1
+    "$lab" await "$state" churn 'disk churns' 10
+    in_dom0 'xl save churn /dev/lab/save && xl restore /dev/lab/save' >"$work/errors" 2>&1
+    check "devices: a guest is restored in the middle of its writing" "$lab" await "$state" churn 'devices: resumed' 10
+    tell churn stop
+    check "devices: and no block of it is lost" "$lab" await "$state" churn 'disk churned well' 10
+    lab_stop
+}
+
 xenstore_case
+resume_case
 net_case
 disk_case

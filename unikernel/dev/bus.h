@@ -4,7 +4,6 @@
 #define SPX_BUS_H
 
 #include "unikernel/dev/xenstore.h"
-#include "unikernel/lib/text.h"
 
 #include <xen/io/xenbus.h>
 

@@ -1,7 +1,5 @@
 #include "unikernel/dev/xenstore.h"
 
-#include "unikernel/lib/text.h"
-
 #define RING XENSTORE_RING_SIZE
 
 void spx_xs_init(struct spx_xs *xs, void *ring, uint32_t port) {

@@ -15,6 +15,7 @@
 
 #include "proto/base/err.h"
 #include "proto/base/time.h"
+#include "unikernel/lib/text.h"
 #include "unikernel/xen/abi.h"
 
 #include <xen/io/xs_wire.h>
@@ -82,6 +83,9 @@ struct spx_xs_pair {
 };
 /* Writes all of them in one transaction; started over a bounded number of times when others wrote meanwhile (ERR_AGAIN). */
 SP_CHECK sp_err spx_xs_write_all(struct spx_xs *xs, const struct spx_xs_pair *pairs, size_t n);
+/* Reads a short text and leaves an empty one in its place, in one transaction, so that no text is lost or taken twice. An empty one
+ * is not written again. */
+SP_CHECK sp_err spx_xs_take(struct spx_xs *xs, const char *path, struct spx_text *ret);
 /* Waits until the watch fires or the deadline comes: ERR_TIME. */
 SP_CHECK sp_err spx_xs_await(struct spx_xs *xs, unsigned token, sp_instant deadline);
 

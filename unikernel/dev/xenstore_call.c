@@ -1,6 +1,5 @@
 /* The xenstore's calls that wait for their reply. */
 #include "unikernel/dev/xenstore.h"
-#include "unikernel/lib/text.h"
 #include "unikernel/xen/event.h"
 #include "unikernel/xen/xen.h"
 
@@ -84,27 +83,62 @@ sp_err spx_xs_unwatch(struct spx_xs *xs, const char *path, unsigned token) {
     return watch_call(xs, XS_UNWATCH, path, token);
 }
 
-static sp_err write_once(struct spx_xs *xs, const struct spx_xs_pair *pairs, size_t n) {
+/* ---- transactions: an action, between a start and an end, all again when the end says ERR_AGAIN ---- */
+
+static sp_err tx_start(struct spx_xs *xs, uint32_t *ret) {
     struct spx_xs_reply reply;
-    const char *nothing = "", *verdict = "T";
+    const char *nothing = "";
     uint64_t tx = 0;
     SP_TRY(call(xs, XS_TRANSACTION_START, 0, &nothing, 1, false, &reply));
     size_t len = reply.len > 0 && reply.data[reply.len - 1] == 0 ? reply.len - 1 : reply.len;
     if (!spx_text_parse(reply.data, len, &tx) || tx == 0 || tx > UINT32_MAX)
         return SP_ERR_FORM;
-    sp_err err = SP_OK;
-    for (size_t i = 0; i < n && err == SP_OK; i++)
-        err = write_in(xs, (uint32_t)tx, pairs[i].path, pairs[i].value);
-    if (err != SP_OK)
-        verdict = "F";
-    sp_err end = call(xs, XS_TRANSACTION_END, (uint32_t)tx, &verdict, 1, false, &reply);
+    *ret = (uint32_t)tx;
+    return SP_OK;
+}
+
+/* Commits, or after an error gives up what was done. */
+static sp_err tx_end(struct spx_xs *xs, uint32_t tx, sp_err err) {
+    struct spx_xs_reply reply;
+    const char *verdict = err == SP_OK ? "T" : "F";
+    sp_err end = call(xs, XS_TRANSACTION_END, tx, &verdict, 1, false, &reply);
     return err != SP_OK ? err : end;
+}
+
+static sp_err write_once(struct spx_xs *xs, const struct spx_xs_pair *pairs, size_t n) {
+    uint32_t tx;
+    sp_err err = tx_start(xs, &tx);
+    if (err != SP_OK)
+        return err;
+    for (size_t i = 0; i < n && err == SP_OK; i++)
+        err = write_in(xs, tx, pairs[i].path, pairs[i].value);
+    return tx_end(xs, tx, err);
 }
 
 sp_err spx_xs_write_all(struct spx_xs *xs, const struct spx_xs_pair *pairs, size_t n) {
     sp_err err = SP_ERR_AGAIN;
     for (unsigned i = 0; i < ATTEMPTS && err == SP_ERR_AGAIN; i++)
         err = write_once(xs, pairs, n);
+    return err;
+}
+
+static sp_err take_once(struct spx_xs *xs, const char *path, struct spx_text *ret) {
+    struct spx_xs_reply reply;
+    uint32_t tx;
+    SP_TRY(tx_start(xs, &tx));
+    sp_err err = call(xs, XS_READ, tx, &path, 1, false, &reply);
+    spx_text_clear(ret);
+    if (err == SP_OK)
+        spx_text_bytes(ret, reply.data, reply.len);
+    if (err == SP_OK && reply.len > 0)
+        err = write_in(xs, tx, path, "");
+    return tx_end(xs, tx, err);
+}
+
+sp_err spx_xs_take(struct spx_xs *xs, const char *path, struct spx_text *ret) {
+    sp_err err = SP_ERR_AGAIN;
+    for (unsigned i = 0; i < ATTEMPTS && err == SP_ERR_AGAIN; i++)
+        err = take_once(xs, path, ret);
     return err;
 }
 

@@ -2,10 +2,12 @@
  *   store   reads, writes and watches in the xenstore
  *   net     answers ARP, ping and UDP (an echo) at 10.0.2.20
  *   disk    counts its boots in block 0 of xvda, and fills and checks some more
- * It ends when "stop" is written to data/ping. */
+ *   churn   fills and checks xvda over and over
+ * It ends when "stop" is written to data/ping, and does what `xl shutdown`, `reboot` and `save` ask. */
 #include <string.h>
 
 #include "unikernel/boot/boot.h"
+#include "unikernel/dev/control.h"
 #include "unikernel/host/devices.h"
 #include "unikernel/lib/pages.h"
 #include "unikernel/lib/text.h"
@@ -18,6 +20,7 @@
 
 static struct spx_devices dev;
 static struct spx_text wanted; /* the command line */
+static unsigned reason = SPX_POWEROFF;
 
 bool devices_failed(const char *what, sp_err err) {
     spx_print("devices: %s: %s%s%s\n", what, sp_err_text(err), dev.store.fault != NULL ? "; the xenstore broke its protocol: " : "",
@@ -25,19 +28,23 @@ bool devices_failed(const char *what, sp_err err) {
     return false;
 }
 
-static bool open_all(void) {
-    void *table = spx_pages_alloc(GRANT_FRAMES);
-    if (table == NULL)
-        return devices_failed("pages", SP_ERR_FULL);
-    sp_err err = spx_grants_map(&dev.grants, table, GRANT_FRAMES);
+/* Grants and store, at the start and after a resume. */
+static bool connect(void) {
+    sp_err err = spx_grants_map(&dev.grants, dev.table, GRANT_FRAMES);
     if (err != SP_OK)
         return devices_failed("grant table", err);
-    spx_print("devices: %u grants\n", (uint64_t)dev.grants.n_free);
     spx_xs_open(&dev.store);
     err = spx_xs_watch(&dev.store, "data/ping", TOKEN_PING);
-    if (err != SP_OK)
-        return devices_failed("watch", err);
-    return true;
+    if (err == SP_OK)
+        err = spx_control_open(&dev.store, TOKEN_CONTROL);
+    return err == SP_OK || devices_failed("watch", err);
+}
+
+static bool open_all(void) {
+    dev.table = spx_pages_alloc(GRANT_FRAMES);
+    if (dev.table == NULL)
+        return devices_failed("pages", SP_ERR_FULL);
+    return connect();
 }
 
 static void print_value(const char *label, const struct spx_xs_reply *reply) {
@@ -47,16 +54,38 @@ static void print_value(const char *label, const struct spx_xs_reply *reply) {
     spx_print("\n");
 }
 
-/* Looks whether anything was written to data/ping, without waiting; true when it is to end. */
-bool devices_stop(struct spx_devices *d) {
+/* The toolstack's wishes. */
+static enum devices_turn obey(void) {
+    switch (spx_control_take(&dev.store, TOKEN_CONTROL)) {
+    case SPX_ASK_NOTHING:
+        return DEVICES_GO_ON;
+    case SPX_ASK_SUSPEND:
+        if (spx_suspend()) {
+            spx_print("devices: suspend cancelled\n");
+            return DEVICES_GO_ON;
+        }
+        spx_print("devices: resumed\n");
+        return connect() ? DEVICES_RESUMED : DEVICES_END;
+    case SPX_ASK_REBOOT:
+        reason = SPX_REBOOT;
+        return DEVICES_END;
+    case SPX_ASK_POWEROFF:
+        break;
+    }
+    return DEVICES_END;
+}
+
+enum devices_turn devices_turn(struct spx_devices *d) {
     struct spx_xs_reply reply;
     spx_xs_turn(&d->store, &reply);
     if (d->store.fault != NULL)
-        return true;
-    if (!spx_xs_fired(&d->store, TOKEN_PING) || spx_xs_read(&d->store, "data/ping", &reply) != SP_OK)
-        return false;
-    print_value("ping", &reply);
-    return reply.len == 4 && memcmp(reply.data, "stop", 4) == 0;
+        return DEVICES_END;
+    if (spx_xs_fired(&d->store, TOKEN_PING) && spx_xs_read(&d->store, "data/ping", &reply) == SP_OK) {
+        print_value("ping", &reply);
+        if (reply.len == 4 && memcmp(reply.data, "stop", 4) == 0)
+            return DEVICES_END;
+    }
+    return obey();
 }
 
 /* Waits idle: between its events the guest uses no CPU time at all. */
@@ -83,7 +112,7 @@ static bool try_store(void) {
         return devices_failed("a deadline", err);
     spx_print("devices: waited %u ms of 200\n", (spx_now() - before) / SP_MS);
     spx_print("devices: ready\n");
-    while (!devices_stop(&dev))
+    while (devices_turn(&dev) != DEVICES_END)
         spx_event_wait(&dev.store.port, 1, SP_NEVER);
     return dev.store.fault == NULL;
 }
@@ -110,10 +139,12 @@ unsigned spx_main(const char *command_line) {
     if (ok && asked("store"))
         ok = try_store();
     if (ok && asked("disk"))
-        ok = devices_disk(&dev);
+        ok = devices_disk(&dev, false);
+    if (ok && asked("churn"))
+        ok = devices_disk(&dev, true);
     if (ok && asked("net"))
         ok = devices_net(&dev);
     spx_print("devices: %s\n", ok ? "done" : "failed");
     spx_console_drain();
-    return ok ? SPX_POWEROFF : SPX_CRASH;
+    return ok ? reason : SPX_CRASH;
 }

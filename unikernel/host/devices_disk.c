@@ -1,4 +1,4 @@
-/* Block 0 counts the boots; the blocks after it are filled by many requests at once, flushed, and read back. */
+/* Block 0 counts the boots; the blocks after it are filled by many requests at once, flushed, and read back; also over and over. */
 #include <string.h>
 
 #include "unikernel/dev/blkfront_xs.h"
@@ -12,6 +12,23 @@
 #define BLOCKS 13   /* of each: more than one of the ring's requests carries */
 
 static struct spx_blkdev disk;
+static struct spx_devices *devices;
+static bool ending;
+
+/* What the toolstack wants, also with requests on their way: after a resume they go out again. */
+static sp_err turn(void) {
+    switch (devices_turn(devices)) {
+    case DEVICES_RESUMED:
+        return spx_blkdev_resume(&disk);
+    case DEVICES_END:
+        ending = true;
+        return SP_OK;
+    case DEVICES_GO_ON:
+        spx_blkdev_watch(&disk);
+        return SP_OK;
+    }
+    return SP_OK;
+}
 
 /* Runs n requests, as many at once as the device takes; the first error of theirs, or ERR_TIME. */
 static sp_err run(const struct sp_blk_req *reqs, size_t n) {
@@ -19,6 +36,7 @@ static sp_err run(const struct sp_blk_req *reqs, size_t n) {
     sp_instant deadline = spx_now() + 20 * SP_SEC;
     for (size_t sent = 0, back = 0; back < n;) {
         struct spx_blk_done done[8];
+        SP_TRY(turn());
         spx_event_take(disk.port);
         while (sent < n) {
             sp_err err = spx_blkfront_submit(&disk.disk, &reqs[sent]);
@@ -36,8 +54,9 @@ static sp_err run(const struct sp_blk_req *reqs, size_t n) {
         back += got;
         if (!disk.up || spx_now() >= deadline)
             return disk.up ? SP_ERR_TIME : SP_ERR_IO;
+        const uint32_t ports[] = {disk.port, devices->store.port};
         if (got == 0)
-            spx_event_wait(&disk.port, 1, deadline);
+            spx_event_wait(ports, 2, deadline);
     }
     return ret;
 }
@@ -95,7 +114,26 @@ static sp_err try_disk(uint8_t *pages) {
     return SP_OK;
 }
 
-bool devices_disk(struct spx_devices *d) {
+/* Writes, flushes and checks over and over, until it is told to end. */
+static sp_err churn(uint8_t *pages) {
+    uint64_t rounds = 0;
+    for (; !ending; rounds++) {
+        pattern(pages, true);
+        SP_TRY(fill(pages, SP_BLK_WRITE));
+        SP_TRY(run_one(SP_BLK_FLUSH, 0, 0, NULL));
+        memset(pages, 0, (size_t)REQUESTS * BLOCKS * SP_BLK_SIZE);
+        SP_TRY(fill(pages, SP_BLK_READ));
+        if (!pattern(pages, false))
+            return SP_ERR_CORRUPT;
+        if (rounds == 0)
+            spx_print("devices: disk churns\n");
+    }
+    spx_print("devices: disk churned well\n");
+    return SP_OK;
+}
+
+bool devices_disk(struct spx_devices *d, bool on_and_on) {
+    devices = d;
     void *ring = spx_pages_alloc(1);
     uint8_t *pages = spx_pages_alloc(REQUESTS * BLOCKS);
     if (ring == NULL || pages == NULL)
@@ -106,7 +144,7 @@ bool devices_disk(struct spx_devices *d) {
         return devices_failed("disk", err);
     spx_print("devices: disk has %u blocks%s, %s\n", disk.disk.blocks, disk.disk.read_only ? ", read-only" : "",
               disk.disk.flush_op != 0 ? "flushes" : "needs no flush");
-    err = try_disk(pages);
+    err = on_and_on ? churn(pages) : try_disk(pages);
     spx_blkdev_close(&disk);
     spx_print("devices: disk closed, %u grants free\n", (uint64_t)d->grants.n_free);
     return err == SP_OK || devices_failed("disk", err);

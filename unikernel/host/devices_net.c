@@ -84,7 +84,9 @@ bool devices_net(struct spx_devices *d) {
     if (err != SP_OK)
         return devices_failed("net", err);
     spx_print("devices: net ready, mtu %u, %s\n", (uint64_t)net.mtu, net.port_tx != net.port_rx ? "two channels" : "one channel");
-    while (!devices_stop(d)) {
+    for (enum devices_turn turn; (turn = devices_turn(d)) != DEVICES_END;) {
+        if (turn == DEVICES_RESUMED && (err = spx_netdev_resume(&net)) != SP_OK)
+            return devices_failed("net", err);
         const uint32_t ports[] = {d->store.port, net.port_rx, net.port_tx};
         spx_netdev_watch(&net);
         spx_event_take(net.port_rx);

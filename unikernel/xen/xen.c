@@ -113,6 +113,9 @@ void spx_clock_init(void) {
         uint64_t idx, gpfn;
     } map = {DOMID_SELF, 0, 0 /* shared_info */, 0, (uint64_t)&shared >> 12};
     SPX_HYPERCALL(MEMORY_OP, 7 /* XENMEM_add_to_physmap */, &map, 0, 0);
+    /* Every event channel masked: its pending bit is looked at (event.h), and Xen need not keep an upcall ready. */
+    for (unsigned i = 0; i < 64; i++)
+        shared.info.evtchn_mask[i] = UINT64_MAX;
 }
 
 _Atomic uint64_t *spx_event_pending(void) {
