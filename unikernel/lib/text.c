@@ -32,6 +32,11 @@ void spx_text_number(struct spx_text *t, uint64_t n) {
     spx_text_bytes(t, digits + at, sizeof digits - at);
 }
 
+bool spx_text_same(const char *a, const char *b) {
+    size_t len = strlen(a);
+    return strlen(b) == len && memcmp(a, b, len) == 0;
+}
+
 bool spx_text_parse(const void *text, size_t len, uint64_t *ret) {
     const char *s = text;
     uint64_t n = 0;

@@ -1,0 +1,259 @@
+#include "unikernel/host/loop.h"
+
+#include <string.h>
+
+#include "unikernel/xen/console.h"
+#include "unikernel/xen/event.h"
+#include "unikernel/xen/xen.h"
+
+#define BATCH 16
+#define STALL (20 * SP_MS)
+
+static void end(struct spx_loop *l, unsigned reason) {
+    l->ended = true;
+    l->reason = reason;
+}
+
+static void sample_clocks(struct spx_loop *l) {
+    l->now = spx_now();
+    l->wall = spx_wall();
+}
+
+/* ---- out of the core ---- */
+
+/* A buffer for a frame. The device is waited for, but not for long: what a network does not take is lost, as on any
+ * wire. */
+static bool take_buffer(struct spx_loop *l, struct spx_frame *ret) {
+    if (!l->net.up)
+        return false;
+    bool got = spx_netfront_take(&l->net.net, ret);
+    if (!got && !l->stalled) {
+        spx_netdev_push(&l->net);
+        sp_instant until = spx_now() + STALL;
+        do {
+            spx_event_wait(&l->net.port_tx, 1, until);
+            spx_event_take(l->net.port_tx);
+        } while (!(got = spx_netfront_take(&l->net.net, ret)) && l->net.up && spx_now() < until);
+    }
+    l->stalled = !got;
+    return got;
+}
+
+static void send_frames(struct spx_loop *l) {
+    static uint8_t nowhere[SPX_NET_ROOM];
+    struct spx_frame f;
+    do {
+        bool got = take_buffer(l, &f);
+        f.len = (uint16_t)sp_direct_output(&l->direct, l->now, got ? f.data : nowhere, SPX_NET_ROOM);
+        f.blank = false;
+        if (got)
+            spx_netfront_send(&l->net.net, &f);
+    } while (f.len > 0);
+}
+
+static void take_reply(struct spx_loop *l, const struct sp_out *out) {
+    l->replied = true;
+    l->reply_len = out->len < sizeof l->reply ? out->len : sizeof l->reply;
+    memcpy(l->reply, out->data, l->reply_len);
+}
+
+static void submit(struct spx_loop *l) {
+    l->held_err = spx_blkfront_submit(&l->disk.disk, &l->request);
+    l->held = l->held_err != SP_OK;
+}
+
+static void take_event(struct spx_loop *l, const struct sp_event *ev) {
+    switch (ev->kind) {
+    case SP_EV_BLK:
+        l->request = ev->blk;
+        submit(l);
+        break;
+    case SP_EV_STOP:
+        l->ended = true; /* for the reason that was given when it was asked to */
+        break;
+    case SP_EV_FATAL:
+        spx_print("signpost: cannot go on: %s\n", ev->text != NULL ? ev->text : "no reason given");
+        end(l, SPX_CRASH);
+        break;
+    case SP_EV_CONNECT: /* there are no streams, and this core forwards nothing */
+    case SP_EV_FORWARD:
+        break;
+    }
+}
+
+static void drain(struct spx_loop *l) {
+    size_t n;
+    send_frames(l); /* the interface's own */
+    while ((n = sp_server_output(l->server, l->now, l->out, SPX_LOOP_OUT)) > 0) {
+        sp_direct_outputs(&l->direct, l->out, n);
+        send_frames(l);
+        for (size_t i = 0; i < n; i++)
+            if (l->out[i].kind == SP_OUT_CONTROL)
+                take_reply(l, &l->out[i]);
+    }
+    struct sp_event ev;
+    while (!l->held && !l->ended && sp_server_event(l->server, &ev))
+        take_event(l, &ev);
+    spx_netdev_push(&l->net);
+    if (l->has_disk)
+        spx_blkdev_push(&l->disk);
+}
+
+/* ---- into the core ---- */
+
+/* Gives inputs, draining whenever the core takes no more; how many it took. */
+static size_t give(struct spx_loop *l, const struct sp_in *in, size_t n) {
+    size_t done = 0;
+    for (bool drained = false; done < n;) {
+        size_t taken = 0;
+        if (sp_server_input(l->server, l->now, l->wall, in + done, n - done, &taken) != SP_OK)
+            break;
+        done += taken;
+        if (done == n || (taken == 0 && drained))
+            break;
+        drain(l);
+        drained = taken == 0;
+    }
+    return done;
+}
+
+static void give_frames(struct spx_loop *l, const struct sp_direct_frame *frames, size_t n) {
+    while (n > 0) {
+        struct sp_in in[BATCH];
+        size_t taken, got = sp_direct_frames(&l->direct, l->now, frames, n, in, BATCH, &taken);
+        (void)give(l, in, got); /* what it has no room for is lost */
+        frames += taken;
+        n -= taken;
+    }
+}
+
+/* True: there may be more. */
+static bool receive(struct spx_loop *l) {
+    struct spx_frame frames[BATCH];
+    struct sp_direct_frame list[BATCH];
+    if (!l->net.up)
+        return false;
+    size_t n = spx_netfront_receive(&l->net.net, frames, BATCH);
+    for (size_t i = 0; i < n; i++)
+        list[i] =
+            (struct sp_direct_frame){frames[i].data, frames[i].len,
+                                     frames[i].blank || frames[i].validated ? SP_NET_CSUM_GOOD : SP_NET_CSUM_CHECK};
+    give_frames(l, list, n);
+    for (size_t i = 0; i < n; i++)
+        spx_netfront_return(&l->net.net, frames[i].id);
+    return n == BATCH;
+}
+
+static bool complete(struct spx_loop *l) {
+    struct spx_blk_done done[BATCH];
+    struct sp_in in[BATCH];
+    if (!l->has_disk)
+        return false;
+    size_t n = l->disk.up ? spx_blkfront_complete(&l->disk.disk, done, BATCH - 1) : 0;
+    for (size_t i = 0; i < n; i++)
+        in[i] = (struct sp_in){.kind = SP_IN_BLK, .id = done[i].id, .err = done[i].err};
+    if (l->held && l->held_err == SP_ERR_FULL) {
+        submit(l);
+    } else if (l->held) {
+        in[n++] = (struct sp_in){.kind = SP_IN_BLK, .id = l->request.id, .err = l->held_err};
+        l->held = false;
+    }
+    (void)give(l, in, n);
+    return n > 0;
+}
+
+static void tell_link(struct spx_loop *l) {
+    struct sp_in link;
+    if (l->net_up != l->net.up) {
+        l->net_up = l->net.up;
+        sp_net_link(l->direct.net, l->now, l->net_up);
+    }
+    if (sp_direct_link(&l->direct, &link))
+        (void)give(l, &link, 1);
+}
+
+/* ---- the toolstack's wishes ---- */
+
+static bool is(const struct spx_xs_reply *reply, const char *word) {
+    return reply->len == strlen(word) && memcmp(reply->data, word, reply->len) == 0;
+}
+
+static void obey(struct spx_loop *l) {
+    struct spx_xs_reply asked;
+    if (spx_xs_read(&l->store, "control/shutdown", &asked) != SP_OK || asked.len == 0)
+        return;
+    bool reboot = is(&asked, "reboot"), stop = reboot || is(&asked, "poweroff") || is(&asked, "halt");
+    spx_print(stop ? "signpost: asked to %s\n" : "signpost: asked for what it cannot do, and goes on%s\n",
+              !stop    ? ""
+              : reboot ? "reboot"
+                       : "power off");
+    if (spx_xs_write(&l->store, "control/shutdown", "") != SP_OK)
+        spx_print("signpost: the xenstore takes no answer\n");
+    if (!stop)
+        return;
+    l->reason = reboot ? SPX_REBOOT : SPX_POWEROFF;
+    sp_server_stop(l->server, l->now);
+}
+
+static void watch(struct spx_loop *l) {
+    struct spx_xs_reply reply;
+    spx_xs_turn(&l->store, &reply);
+    spx_netdev_watch(&l->net);
+    if (l->has_disk)
+        spx_blkdev_watch(&l->disk);
+    if (spx_xs_fired(&l->store, SPX_TOKEN_SHUTDOWN))
+        obey(l);
+}
+
+/* ---- the loop ---- */
+
+sp_err spx_loop_start(struct spx_loop *l) {
+    sample_clocks(l);
+    l->more = true;
+    SP_TRY(spx_xs_watch(&l->store, "control/shutdown", SPX_TOKEN_SHUTDOWN));
+    tell_link(l);
+    drain(l);
+    return SP_OK;
+}
+
+static sp_instant deadline(const struct spx_loop *l) {
+    return sp_direct_deadline(&l->direct, sp_server_deadline(l->server));
+}
+
+/* One look at everything, after the events were taken: what comes from here on is an event again. */
+static bool turn(struct spx_loop *l) {
+    sample_clocks(l);
+    watch(l);
+    bool more = receive(l);
+    more |= complete(l);
+    if (deadline(l) <= l->now) {
+        sp_direct_expire(&l->direct, l->now);
+        sp_server_expire(l->server, l->now, l->wall);
+    }
+    tell_link(l);
+    drain(l);
+    /* A flush of a disk that needs none is complete after the push, without an event. */
+    return complete(l) || more || (l->held && l->held_err != SP_ERR_FULL);
+}
+
+void spx_loop_step(struct spx_loop *l) {
+    const uint32_t ports[] = {l->store.port, l->net.port_rx, l->net.port_tx, l->has_disk ? l->disk.port : 0};
+    if (!l->more)
+        spx_event_wait(ports, sizeof ports / sizeof ports[0], deadline(l));
+    for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
+        if (ports[i] != 0)
+            spx_event_take(ports[i]);
+    l->more = turn(l);
+}
+
+bool spx_loop_ask(struct spx_loop *l, const uint8_t *request, size_t len) {
+    struct sp_in in = {.kind = SP_IN_CONTROL, .id = 1, .data = request, .len = len};
+    l->replied = false;
+    sample_clocks(l);
+    if (give(l, &in, 1) != 1)
+        return false;
+    drain(l);
+    while (!l->replied && !l->ended)
+        spx_loop_step(l);
+    return l->replied;
+}

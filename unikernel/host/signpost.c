@@ -1,0 +1,200 @@
+/* The signpost as a guest of its own: one network device, perhaps a disk, the server's core, and the zone of the
+ * command line. */
+#include <string.h>
+
+#include "proto/control/operator.h"
+#include "proto/crypto/crypto.h"
+#include "unikernel/boot/boot.h"
+#include "unikernel/host/cmdline.h"
+#include "unikernel/host/loop.h"
+#include "unikernel/lib/pages.h"
+#include "unikernel/lib/random.h"
+#include "unikernel/xen/console.h"
+#include "unikernel/xen/xen.h"
+
+#define GRANT_FRAMES 2
+#define BUFFERS      64 /* frames, a direction */
+
+static struct spx_cmdline wanted;
+static struct spx_grants grants;
+static struct spx_loop loop;
+static struct sp_mem net_mem;
+static struct sp_rng net_rng;
+
+/* Always false. */
+static bool failed(const char *what, sp_err err, const char *hint) {
+    const char *fault = loop.store.fault;
+    spx_print("signpost: %s: %s%s%s%s\n", what, sp_err_text(err), hint,
+              fault != NULL ? "; the xenstore broke its protocol: " : "", fault != NULL ? fault : "");
+    return false;
+}
+
+/* Bytes of somebody else's on the console. */
+static void print_text(const char *label, const uint8_t *data, size_t len) {
+    spx_print("signpost: %s", label);
+    for (size_t i = 0; i < len; i++)
+        spx_console_write(data[i] >= ' ' && data[i] < 127 ? (const char *)data + i : " ", 1);
+    spx_print("\n");
+}
+
+/* ---- devices ---- */
+
+static bool open_xen(void) {
+    void *table = spx_pages_alloc(GRANT_FRAMES);
+    sp_err err = table == NULL ? SP_ERR_FULL : spx_grants_map(&grants, table, GRANT_FRAMES);
+    if (err != SP_OK)
+        return failed("the grant table", err, "");
+    spx_xs_open(&loop.store);
+    return true;
+}
+
+static bool open_net(void) {
+    void *pages = spx_pages_alloc(SPX_NETFRONT_PAGES(BUFFERS, BUFFERS));
+    if (pages == NULL)
+        return failed("the network", SP_ERR_FULL, "");
+    spx_netfront_init(&loop.net.net, &grants, pages, BUFFERS, BUFFERS);
+    sp_err err = spx_netdev_open(&loop.net, &loop.store, 0, SPX_TOKEN_NET);
+    if (err != SP_OK)
+        return failed("the network", err, err == SP_ERR_NOENT ? "; give the guest a vif" : "");
+    return true;
+}
+
+static bool open_disk(void) {
+    if (wanted.disk.len == 0) {
+        spx_print("signpost: no disk: serving from memory, and what changes is lost when this guest ends\n");
+        return true;
+    }
+    uint64_t number = spx_blkdev_number(wanted.disk.s);
+    void *ring = spx_pages_alloc(1);
+    if (number == 0 || ring == NULL)
+        return failed("the disk", number == 0 ? SP_ERR_FORM : SP_ERR_FULL,
+                      number == 0 ? "; its name is one of xvda to xvdp" : "");
+    spx_blkfront_init(&loop.disk.disk, &grants, ring);
+    sp_err err = spx_blkdev_open(&loop.disk, &loop.store, number, SPX_TOKEN_DISK);
+    if (err != SP_OK)
+        return failed("the disk", err, err == SP_ERR_NOENT ? "; give the guest a vbd of that name" : "");
+    loop.has_disk = true;
+    if (loop.disk.disk.read_only)
+        return failed("the disk", SP_ERR_DENIED, "; it is read-only");
+    spx_print("signpost: the disk %s has %u KiB\n", wanted.disk.s, loop.disk.disk.blocks * (SP_BLK_SIZE / 1024));
+    return true;
+}
+
+/* ---- the cores ---- */
+
+static bool open_direct(void) {
+    struct sp_net_config c = {
+        .mem = &net_mem, .rng = &net_rng, .mtu = loop.net.mtu, .ports = {53}, .port_count = 1, .static_count = 1};
+    uint8_t seed[SP_RNG_SEED];
+    spx_random_fill(seed, sizeof seed);
+    sp_rng_init(&net_rng, seed);
+    sp_wipe(seed, sizeof seed);
+    sp_mem_init(&net_mem, spx_pages_grant(), SP_CHUNK);
+    spx_random_fill(c.secret, sizeof c.secret);
+    memcpy(c.mac, loop.net.mac, sizeof c.mac);
+    c.statics[0] = (struct sp_net_static){wanted.address, wanted.bits, wanted.gateway};
+    sp_err err = sp_direct_init(&loop.direct, &c);
+    return err == SP_OK || failed("the interface", err, "");
+}
+
+/* A small guest: what it may hold fits into some megabytes. */
+static void set_limits(struct sp_limits *l) {
+    l->zones = 16;
+    l->names = 10000;
+    l->devices = l->leases = 10000;
+    l->keys = l->invites = 256;
+    l->streams = l->streams_per_prefix = 16;
+    l->updates_in_flight = 256;
+    l->sessions = l->channels = 1024;
+    l->memory = spx_pages_left() * SPX_PAGE_SIZE;
+}
+
+static bool open_server(void) {
+    struct sp_server_config c;
+    sp_server_config_default(&c);
+    set_limits(&c.limits);
+    c.grant = spx_pages_grant();
+    spx_random_fill(c.seed, sizeof c.seed);
+    c.disk_blocks = loop.has_disk ? loop.disk.disk.blocks : 0;
+    c.disk_format = loop.has_disk; /* a blank disk alone is formatted; what else holds no log is refused */
+    sp_err err = sp_crypto_init();
+    if (err == SP_OK)
+        err = sp_server_new(&loop.server, &c, spx_now(), spx_wall());
+    sp_wipe(c.seed, sizeof c.seed);
+    return err == SP_OK || failed("the server", err, err == SP_ERR_FULL ? "; give the guest more memory" : "");
+}
+
+/* ---- the zone ---- */
+
+/* Prints the DS of a good reply, or the error of a failed one when it is to be said. */
+static bool read_reply(bool say) {
+    struct sp_rd rd = sp_rd_init(loop.reply, loop.reply_len);
+    enum sp_op_status status;
+    struct sp_op_item item;
+    if (sp_op_reply_read(&rd, &status) != SP_OK)
+        return false;
+    while (sp_op_next(&rd, &item) == SP_OK)
+        if (item.kind == SP_OP_STR && status == SP_OP_OK && spx_text_same(item.key, "ds"))
+            print_text("ds ", item.data, item.len);
+        else if (item.kind == SP_OP_STR && status != SP_OP_OK && say)
+            print_text(item.key[0] == 'e' ? "the zone: " : "", item.data, item.len);
+    return status == SP_OP_OK;
+}
+
+static bool operate(enum sp_op_verb verb, const char *const *args, size_t n, bool say) {
+    uint8_t buf[1024];
+    struct sp_wr wr = sp_wr_init(buf, sizeof buf);
+    sp_op_request_begin(&wr, verb);
+    for (size_t i = 0; i < n; i++)
+        sp_op_arg_text(&wr, args[i]);
+    return wr.err == SP_OK && spx_loop_ask(&loop, buf, sp_wr_len(&wr)) && read_reply(say);
+}
+
+/* The zone as the disk has it, or a new one. */
+static bool open_zone(void) {
+    const char *const args[] = {wanted.zone.s, wanted.ns.s, wanted.ip.s};
+    while (!sp_server_ready(loop.server) && !loop.ended)
+        spx_loop_step(&loop);
+    if (loop.ended)
+        return false;
+    return operate(SP_OP_ZONE_DS, args, 1, false) || operate(SP_OP_ZONE_ADD, args, 3, true);
+}
+
+/* ---- beginning and end ---- */
+
+static bool start(const char *command) {
+    struct spx_text why;
+    if (!spx_cmdline_read(&wanted, command, &why)) {
+        spx_print("signpost: %s\n", why.s);
+        return false;
+    }
+    if (!open_xen() || !open_net() || !open_disk() || !open_direct() || !open_server())
+        return false;
+    sp_err err = spx_loop_start(&loop);
+    return err == SP_OK || failed("control/shutdown", err, "");
+}
+
+unsigned spx_main(const char *command_line) {
+    size_t before = spx_pages_left();
+    if (!start(command_line)) {
+        spx_print("signpost: not starting\n");
+        spx_console_drain();
+        return SPX_CRASH;
+    }
+    if (open_zone())
+        spx_print("signpost: serving %s at %s, %u KiB of memory in use, %u KiB free\n", wanted.zone.s, wanted.ip.s,
+                  (uint64_t)(before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024),
+                  (uint64_t)spx_pages_left() * (SPX_PAGE_SIZE / 1024));
+    else if (!loop.ended)
+        spx_print("signpost: serving what there is, without the zone %s\n", wanted.zone.s);
+    while (!loop.ended)
+        spx_loop_step(&loop);
+    if (loop.net.up)
+        spx_netdev_close(&loop.net);
+    if (loop.disk.up)
+        spx_blkdev_close(&loop.disk);
+    sp_server_free(loop.server);
+    spx_print("signpost: ended\n");
+    spx_console_drain();
+    return loop.reason;
+}
