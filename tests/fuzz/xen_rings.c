@@ -1,6 +1,6 @@
-/* A hostile backend: the input is what it does, in turns with a front end that goes about its work. Whatever stands in the shared
- * pages, the front ends touch nothing but their own memory, lend no buffer twice, complete no request twice and end every grant
- * that they can. Input: the device, then operations of an opcode and four bytes. */
+/* A hostile backend: the input is what it does, in turns with a front end that goes about its work. Whatever stands in
+ * the shared pages, the front ends touch nothing but their own memory, lend no buffer twice, complete no request twice
+ * and end every grant that they can. Input: the device, then operations of an opcode and four bytes. */
 #include <string.h>
 
 #include "proto/base/bytes.h"
@@ -28,7 +28,7 @@ static void hold(struct sp_rd *in) {
 
 static void let_go(void) {
     for (size_t i = 0; i < SPX_GRANTS_PER_FRAME; i++)
-        m.table[i].flags &= (uint16_t)~(GTF_writing | GTF_reading);
+        m.table[i].flags &= (uint16_t) ~(GTF_writing | GTF_reading);
 }
 
 static void check_no_grants(void) {
@@ -75,8 +75,10 @@ static void net_answer(struct sp_rd *in) {
     netif_rx_sring_t *rx = nf.rx_page;
     uint16_t what = sp_rd_u16(in), more = sp_rd_u16(in);
     if (what % 2 == 0) {
-        rx->ring[rx->rsp_prod % 256].rsp = (netif_rx_response_t){.id = what / 2 % 16, .flags = more >> 8 & 7, .status = more & 0x10 ? 1500 : 60};
-        rx->ring[rx->rsp_prod % 256].rsp.offset = more % 16 < 12 ? more % 16 : SPX_PAGE - 1501 + (more & 0x10 ? 0 : 1440) + more % 4;
+        rx->ring[rx->rsp_prod % 256].rsp =
+            (netif_rx_response_t){.id = what / 2 % 16, .flags = more >> 8 & 7, .status = more & 0x10 ? 1500 : 60};
+        rx->ring[rx->rsp_prod % 256].rsp.offset =
+            more % 16 < 12 ? more % 16 : SPX_PAGE - 1501 + (more & 0x10 ? 0 : 1440) + more % 4;
         rx->rsp_prod++;
     } else {
         netif_tx_sring_t *tx = nf.tx_page;
@@ -94,13 +96,27 @@ static void fuzz_net(struct sp_rd *in) {
         uint8_t op = sp_rd_u8(in);
         struct sp_rd args = sp_rd_sub(in, 4);
         switch (op % 8) {
-        case 0: scribble(nf.tx_page, SPX_PAGE, &args); break;
-        case 1: scribble(nf.rx_page, SPX_PAGE, &args); break;
-        case 2: hold(&args); break;
-        case 3: net_receive(op / 8 % 4); break;
-        case 4: net_send(sp_rd_u16(&args)); break;
-        case 5: (void)!spx_netfront_push(&nf); break;
-        case 6: net_answer(&args); break;
+        case 0:
+            scribble(nf.tx_page, SPX_PAGE, &args);
+            break;
+        case 1:
+            scribble(nf.rx_page, SPX_PAGE, &args);
+            break;
+        case 2:
+            hold(&args);
+            break;
+        case 3:
+            net_receive(op / 8 % 4);
+            break;
+        case 4:
+            net_send(sp_rd_u16(&args));
+            break;
+        case 5:
+            (void)!spx_netfront_push(&nf);
+            break;
+        case 6:
+            net_answer(&args);
+            break;
         case 7:
             if (n_lent > 0)
                 spx_netfront_return(&nf, lent[--n_lent].id);
@@ -121,7 +137,11 @@ static uint8_t asked[256]; /* how often each id is on its way */
 
 static void disk_submit(struct sp_rd *in) {
     uint8_t id = sp_rd_u8(in), op = sp_rd_u8(in), block = sp_rd_u8(in), count = sp_rd_u8(in);
-    struct sp_blk_req req = {.id = id, .op = (enum sp_blk_op)(op % 3), .block = block, .count = count % (RIG_BLK_PAGES + 1), .buf = m.blocks[0]};
+    struct sp_blk_req req = {.id = id,
+                             .op = (enum sp_blk_op)(op % 3),
+                             .block = block,
+                             .count = count % (RIG_BLK_PAGES + 1),
+                             .buf = m.blocks[0]};
     if (asked[id] == 0 && spx_blkfront_submit(&bf, &req) == SP_OK) {
         asked[id] = 1;
         SP_ASSERT(req.op == SP_BLK_FLUSH || req.block + req.count <= 200);
@@ -140,7 +160,8 @@ static void disk_answer(struct sp_rd *in) {
         uint32_t req_prod, req_event, rsp_prod, rsp_event;
     } *page = bf.page;
     uint8_t which = sp_rd_u8(in), status = sp_rd_u8(in);
-    struct blkif_response rsp = {.id = (uint64_t)bf.parts[which % SPX_BLK_RING].stamp << 32 | which % SPX_BLK_RING, .status = (int16_t)(status % 3 == 2 ? -1 : 0)};
+    struct blkif_response rsp = {.id = (uint64_t)bf.parts[which % SPX_BLK_RING].stamp << 32 | which % SPX_BLK_RING,
+                                 .status = (int16_t)(status % 3 == 2 ? -1 : 0)};
     memcpy((uint8_t *)bf.page + 64 + page->rsp_prod % SPX_BLK_RING * sizeof(blkif_request_t), &rsp, sizeof rsp);
     page->rsp_prod++;
 }
@@ -156,12 +177,25 @@ static void fuzz_disk(struct sp_rd *in) {
         uint8_t op = sp_rd_u8(in);
         struct sp_rd args = sp_rd_sub(in, 4);
         switch (op % 8) {
-        case 0: scribble(bf.page, SPX_PAGE, &args); break;
-        case 1: hold(&args); break;
-        case 2: case 3: disk_submit(&args); break;
-        case 4: disk_complete(); break;
-        case 5: (void)!spx_blkfront_push(&bf); break;
-        case 6: disk_answer(&args); break;
+        case 0:
+            scribble(bf.page, SPX_PAGE, &args);
+            break;
+        case 1:
+            hold(&args);
+            break;
+        case 2:
+        case 3:
+            disk_submit(&args);
+            break;
+        case 4:
+            disk_complete();
+            break;
+        case 5:
+            (void)!spx_blkfront_push(&bf);
+            break;
+        case 6:
+            disk_answer(&args);
+            break;
         case 7:
             if (op >= 0xf0 && spx_blkfront_start(&bf, RIG_BACKEND, 1) == SP_OK)
                 spx_blkfront_open(&bf, &shape);
@@ -201,8 +235,12 @@ static void fuzz_store(struct sp_rd *in) {
         struct spx_xs_reply reply;
         bool notify = false;
         switch (op % 4) {
-        case 0: scribble(&ring, sizeof ring, &args); break;
-        case 1: last = spx_xs_send(&xs, XS_WRITE, 0, parts, 2, true); break;
+        case 0:
+            scribble(&ring, sizeof ring, &args);
+            break;
+        case 1:
+            last = spx_xs_send(&xs, XS_WRITE, 0, parts, 2, true);
+            break;
         case 2:
             if (spx_xs_poll(&xs, &reply, &notify))
                 SP_ASSERT(reply.len <= XENSTORE_PAYLOAD_MAX && reply.data == xs.body);

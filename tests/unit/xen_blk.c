@@ -203,12 +203,24 @@ static void faults(void **state) {
         (void)!spx_blkfront_push(&bf);
         struct blkif_request r = take();
         switch (i) {
-        case 0: answer(SPX_BLK_RING, 0, 0); break;                                   /* an id that is none */
-        case 1: answer(r.id + 5, 0, 0); break;                                       /* one that is not in use */
-        case 2: answer(r.id ^ UINT64_C(1) << 40, 0, 0); break;                       /* of an earlier request */
-        case 3: answer(r.id, 0, 0), answer(r.id, 0, 0); break;                       /* twice */
-        case 4: m.table[r.seg[0].gref].flags |= GTF_writing, answer(r.id, 0, 0); break; /* still in use */
-        case 5: ring.sring->rsp_prod = 3; break;                                     /* more than were asked */
+        case 0:
+            answer(SPX_BLK_RING, 0, 0);
+            break; /* an id that is none */
+        case 1:
+            answer(r.id + 5, 0, 0);
+            break; /* one that is not in use */
+        case 2:
+            answer(r.id ^ UINT64_C(1) << 40, 0, 0);
+            break; /* of an earlier request */
+        case 3:
+            answer(r.id, 0, 0), answer(r.id, 0, 0);
+            break; /* twice */
+        case 4:
+            m.table[r.seg[0].gref].flags |= GTF_writing, answer(r.id, 0, 0);
+            break; /* still in use */
+        case 5:
+            ring.sring->rsp_prod = 3;
+            break; /* more than were asked */
         }
         size_t n = spx_blkfront_complete(&bf, &done, 1);
         assert_int_equal(n, i == 3);

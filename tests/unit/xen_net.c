@@ -87,8 +87,9 @@ static void frames_come_in(void **state) {
     assert_int_equal(f[0].data[59], 0x11);
     assert_false(f[0].blank || f[0].validated);
     assert_null(ring_memory_page(&m, nf.rx_ref[id], false)); /* the backend reaches it no more */
-    assert_true(rx_fill(0x22, 100, 1514, NETRXF_csum_blank | NETRXF_data_validated, &id)); /* all was read: it wakes again */
-    assert_false(rx_fill(0x33, 0, 60, NETRXF_data_validated, &id));                       /* the first was not read yet */
+    assert_true(
+        rx_fill(0x22, 100, 1514, NETRXF_csum_blank | NETRXF_data_validated, &id)); /* all was read: it wakes again */
+    assert_false(rx_fill(0x33, 0, 60, NETRXF_data_validated, &id));                /* the first was not read yet */
     assert_int_equal(spx_netfront_receive(&nf, f + 1, 1), 1);
     assert_true(f[1].blank && f[1].validated);
     assert_int_equal(f[1].len, 1514);
@@ -146,12 +147,25 @@ static void receive_faults(void **state) {
         setup(NULL);
         netif_rx_request_t req = rx_take();
         switch (i) {
-        case 0: rx_answer(RIG_RX, 0, 0, 60); break;                              /* an id that is none */
-        case 1: rx_answer(req.id, SPX_PAGE - 59, 0, 60); break;                  /* past the page */
-        case 2: rx_answer(req.id, UINT16_MAX, 0, INT16_MAX); break;
-        case 3: rx_answer(req.id, 0, NETRXF_extra_info, 60); break;              /* never agreed to */
-        case 4: m.table[req.gref].flags |= GTF_writing; rx_answer(req.id, 0, 0, 60); break; /* still in use */
-        case 5: rx.sring->rsp_prod = RIG_RX + 1; break;                          /* more than was asked for */
+        case 0:
+            rx_answer(RIG_RX, 0, 0, 60);
+            break; /* an id that is none */
+        case 1:
+            rx_answer(req.id, SPX_PAGE - 59, 0, 60);
+            break; /* past the page */
+        case 2:
+            rx_answer(req.id, UINT16_MAX, 0, INT16_MAX);
+            break;
+        case 3:
+            rx_answer(req.id, 0, NETRXF_extra_info, 60);
+            break; /* never agreed to */
+        case 4:
+            m.table[req.gref].flags |= GTF_writing;
+            rx_answer(req.id, 0, 0, 60);
+            break; /* still in use */
+        case 5:
+            rx.sring->rsp_prod = RIG_RX + 1;
+            break; /* more than was asked for */
         }
         assert_int_equal(spx_netfront_receive(&nf, &f, 1), 0);
         assert_non_null(nf.fault);
@@ -230,9 +244,15 @@ static void send_faults(void **state) {
         (void)!spx_netfront_push(&nf);
         uint16_t id = tx_take().id;
         switch (i) {
-        case 0: tx_answer(RIG_TX, 0); break;
-        case 1: tx_answer(id, 0), tx_answer(id, 0); break;
-        case 2: tx.sring->rsp_prod = RIG_TX + 1; break;
+        case 0:
+            tx_answer(RIG_TX, 0);
+            break;
+        case 1:
+            tx_answer(id, 0), tx_answer(id, 0);
+            break;
+        case 2:
+            tx.sring->rsp_prod = RIG_TX + 1;
+            break;
         }
         assert_false(spx_netfront_take(&nf, &f));
         assert_non_null(nf.fault);

@@ -12,8 +12,8 @@ struct rig {
 static struct rig fresh(void) {
     return (struct rig){0};
 }
-#define START(r)            \
-    struct rig r = fresh(); \
+#define START(r)                                                                                                       \
+    struct rig r = fresh();                                                                                            \
     spx_xs_init(&r.xs, &r.ring, 0)
 
 /* What stands in the request ring, taken out of it. */
@@ -70,7 +70,11 @@ static void errors_have_names(void **state) {
     static const struct {
         const char *name;
         sp_err err;
-    } cases[] = {{"ENOENT", SP_ERR_NOENT}, {"EAGAIN", SP_ERR_AGAIN}, {"EACCES", SP_ERR_DENIED}, {"EIO", SP_ERR_IO}, {"", SP_ERR_IO}};
+    } cases[] = {{"ENOENT", SP_ERR_NOENT},
+                 {"EAGAIN", SP_ERR_AGAIN},
+                 {"EACCES", SP_ERR_DENIED},
+                 {"EIO", SP_ERR_IO},
+                 {"", SP_ERR_IO}};
     START(r);
     const char *path = "x";
     struct spx_xs_reply reply;
@@ -225,14 +229,10 @@ static void grants_are_bounded_and_end(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(request_and_reply),
-        cmocka_unit_test(errors_have_names),
-        cmocka_unit_test(long_reply_wraps),
-        cmocka_unit_test(requests_wait_for_room),
-        cmocka_unit_test(watches_set_flags),
-        cmocka_unit_test(broken_stores_are_given_up),
-        cmocka_unit_test(a_reply_answers_once),
-        cmocka_unit_test(grants_are_bounded_and_end),
+        cmocka_unit_test(request_and_reply),    cmocka_unit_test(errors_have_names),
+        cmocka_unit_test(long_reply_wraps),     cmocka_unit_test(requests_wait_for_room),
+        cmocka_unit_test(watches_set_flags),    cmocka_unit_test(broken_stores_are_given_up),
+        cmocka_unit_test(a_reply_answers_once), cmocka_unit_test(grants_are_bounded_and_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,8 @@ net_case() { # frames in and out, and a network whose backend comes and goes
     check "devices: a restarted netback goes on with the rings as they are" echo_back "there again"
     in_dom0 'xl network-detach net 0'
     check "devices: a detached network is said" "$lab" await "$state" net 'vif 0: its backend closes' 5
+    in_dom0 'xl network-attach net mac=00:16:3e:00:00:01 bridge=xenbr0 script=vif-lab'
+    check "devices: and used again when it is attached again" echo_back "and once more"
     tell net stop
     check "devices: and all its grants are back" "$lab" await "$state" net 'net closed, 1016 grants free' 5
     lab_stop

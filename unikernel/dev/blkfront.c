@@ -98,12 +98,14 @@ static struct spx_blk_part *free_part(struct spx_blkfront *bf) {
     return NULL;
 }
 
-static bool grant_pages(struct spx_blkfront *bf, struct spx_blk_part *part, const struct spx_blk_job *job, blkif_request_t *request) {
+static bool grant_pages(struct spx_blkfront *bf, struct spx_blk_part *part, const struct spx_blk_job *job,
+                        blkif_request_t *request) {
     for (uint8_t i = 0; i < part->n; i++) {
         uint32_t ref = spx_grant_alloc(bf->grants);
         if (ref == 0)
             return false;
-        spx_grant_permit(bf->grants, ref, bf->backend, job->req.buf + (size_t)(part->at + i) * SP_BLK_SIZE, job->req.op == SP_BLK_WRITE);
+        spx_grant_permit(bf->grants, ref, bf->backend, job->req.buf + (size_t)(part->at + i) * SP_BLK_SIZE,
+                         job->req.op == SP_BLK_WRITE);
         part->ref[i] = ref;
         request->seg[i] = (struct blkif_request_segment){.gref = ref, .first_sect = 0, .last_sect = SECTORS - 1};
     }

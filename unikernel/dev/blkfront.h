@@ -1,8 +1,8 @@
-/* A disk: blocks through a ring that a backend in another domain serves (Xen's io/blkif.h). The data path, as netfront.h is for
- * frames: it talks to no one, and trusts the backend with nothing but the blocks themselves.
+/* A disk: blocks through a ring that a backend in another domain serves (Xen's io/blkif.h). The data path, as
+ * netfront.h is for frames: it talks to no one, and trusts the backend with nothing but the blocks themselves.
  *
- * Requests are the host contract's: the caller's pages are granted while a request is on its way, and are the backend's until its
- * completion. Requests complete in any order; long ones go as several of the ring's. */
+ * Requests are the host contract's: the caller's pages are granted while a request is on its way, and are the backend's
+ * until its completion. Requests complete in any order; long ones go as several of the ring's. */
 #ifndef SPX_BLKFRONT_H
 #define SPX_BLKFRONT_H
 
@@ -12,7 +12,7 @@
 
 #include <xen/io/blkif.h>
 
-#define SPX_BLK_RING 32 /* entries of a ring of one page, and the most requests at once */
+#define SPX_BLK_RING     32 /* entries of a ring of one page, and the most requests at once */
 #define SPX_BLK_SEGMENTS BLKIF_MAX_SEGMENTS_PER_REQUEST
 
 struct spx_blk_done {
@@ -50,7 +50,8 @@ struct spx_blkfront {
 void spx_blkfront_init(struct spx_blkfront *bf, struct spx_grants *grants, void *page);
 /* An empty ring to that backend. ERR_STATE: an earlier backend keeps hold of pages. */
 SP_CHECK sp_err spx_blkfront_start(struct spx_blkfront *bf, uint16_t backend, uint16_t device);
-/* What the backend says of the disk. Requests go from here on; those that were not completed before go out again, whole. */
+/* What the backend says of the disk. Requests go from here on; those that were not completed before go out again,
+ * whole. */
 struct spx_blk_shape {
     uint64_t sectors; /* of 512 bytes */
     bool read_only, flush, barrier;
@@ -61,13 +62,14 @@ SP_CHECK sp_err spx_blkfront_stop(struct spx_blkfront *bf);
 /* The grants are gone, with the whole table, after a resume. */
 void spx_blkfront_forget(struct spx_blkfront *bf);
 
-/* Takes a request; its buffer is borrowed until its completion. ERR_FULL: SPX_BLK_RING of them are on their way; ERR_RANGE: past the
- * disk's end, or count and operation do not fit; ERR_DENIED: the disk is read-only; ERR_IO: the device has stopped. */
+/* Takes a request; its buffer is borrowed until its completion. ERR_FULL: SPX_BLK_RING of them are on their way;
+ * ERR_RANGE: past the disk's end, or count and operation do not fit; ERR_DENIED: the disk is read-only; ERR_IO: the
+ * device has stopped. */
 SP_CHECK sp_err spx_blkfront_submit(struct spx_blkfront *bf, const struct sp_blk_req *req);
 /* Takes up to n completions. Fewer than n: there are no more, and an event comes with the next. */
 size_t spx_blkfront_complete(struct spx_blkfront *bf, struct spx_blk_done *done, size_t n);
-/* Puts what fits into the ring and shows it the backend; true when it wants an event. To be called after requests and after
- * completions, as these make room. A flush of a disk that needs none is complete after this, without an event. */
+/* Puts what fits into the ring and shows it the backend; true when it wants an event. To be called after requests and
+ * after completions, as these make room. A flush of a disk that needs none is complete after this, without an event. */
 SP_CHECK bool spx_blkfront_push(struct spx_blkfront *bf);
 
 #endif

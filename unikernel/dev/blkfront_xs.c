@@ -5,7 +5,7 @@
 #include "unikernel/xen/event.h"
 #include "unikernel/xen/xen.h"
 
-#define XVD_MAJOR 202
+#define XVD_MAJOR      202
 #define INFO_READ_ONLY 4 /* VDISK_READONLY of "info" */
 
 uint64_t spx_blkdev_number(const char *name) {

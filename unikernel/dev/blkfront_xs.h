@@ -1,5 +1,5 @@
-/* A disk as the host uses it: finds its backend, agrees with it, notices what becomes of it. Requests go through blkfront.h's
- * functions on `disk`. */
+/* A disk as the host uses it: finds its backend, agrees with it, notices what becomes of it. Requests go through
+ * blkfront.h's functions on `disk`. */
 #ifndef SPX_BLKFRONT_XS_H
 #define SPX_BLKFRONT_XS_H
 
@@ -21,7 +21,8 @@ SP_CHECK sp_err spx_blkdev_open(struct spx_blkdev *dev, struct spx_xs *xs, uint6
 void spx_blkdev_close(struct spx_blkdev *dev);
 /* After a resume: connects again, and sends what was on its way once more. */
 SP_CHECK sp_err spx_blkdev_resume(struct spx_blkdev *dev);
-/* Shows the backend what was submitted. Completions of flushes may be there right after it, so complete after a push. */
+/* Shows the backend what was submitted. Completions of flushes may be there right after it, so complete after a push.
+ */
 void spx_blkdev_push(struct spx_blkdev *dev);
 /* When the xenstore has had an event: a backend that closes ends the device (`up` is false then). */
 void spx_blkdev_watch(struct spx_blkdev *dev);

@@ -1,5 +1,5 @@
-/* What all devices share: two folders of the xenstore, ours and the backend's, and the state that each side shows the other
- * (Xen's io/xenbus.h). All of it waits for the xenstore's answers. */
+/* What all devices share: two folders of the xenstore, ours and the backend's, and the state that each side shows the
+ * other (Xen's io/xenbus.h). All of it waits for the xenstore's answers. */
 #ifndef SPX_BUS_H
 #define SPX_BUS_H
 
@@ -17,7 +17,8 @@ struct spx_bus {
     bool watched;
 };
 
-/* Finds the device in the store, and watches its backend's state under that token. ERR_NOENT: the domain has no such device. */
+/* Finds the device in the store, and watches its backend's state under that token. ERR_NOENT: the domain has no such
+ * device. */
 SP_CHECK sp_err spx_bus_find(struct spx_bus *bus, struct spx_xs *xs, const char *kind, uint64_t number, unsigned token);
 void spx_bus_leave(struct spx_bus *bus);
 /* A number that the backend offers, or `otherwise` when it says nothing. */

@@ -15,7 +15,10 @@ enum spx_ask spx_control_take(struct spx_xs *xs, unsigned token) {
     static const struct {
         const char *word;
         enum spx_ask ask;
-    } words[] = {{"poweroff", SPX_ASK_POWEROFF}, {"halt", SPX_ASK_POWEROFF}, {"reboot", SPX_ASK_REBOOT}, {"suspend", SPX_ASK_SUSPEND}};
+    } words[] = {{"poweroff", SPX_ASK_POWEROFF},
+                 {"halt", SPX_ASK_POWEROFF},
+                 {"reboot", SPX_ASK_REBOOT},
+                 {"suspend", SPX_ASK_SUSPEND}};
     struct spx_text word;
     if (!spx_xs_fired(xs, token) || spx_xs_take(xs, request_path, &word) != SP_OK)
         return SPX_ASK_NOTHING;

@@ -116,8 +116,10 @@ static bool accept(struct spx_netfront *nf, const netif_rx_response_t *rsp, stru
     }
     nf->rx_is[rsp->id] = SPX_BUF_LENT;
     nf->received++;
-    *ret = (struct spx_frame){.data = nf->rx_pages + (size_t)rsp->id * SPX_PAGE + rsp->offset, .len = (uint16_t)rsp->status,
-                              .id = rsp->id, .blank = (rsp->flags & NETRXF_csum_blank) != 0,
+    *ret = (struct spx_frame){.data = nf->rx_pages + (size_t)rsp->id * SPX_PAGE + rsp->offset,
+                              .len = (uint16_t)rsp->status,
+                              .id = rsp->id,
+                              .blank = (rsp->flags & NETRXF_csum_blank) != 0,
                               .validated = (rsp->flags & (NETRXF_csum_blank | NETRXF_data_validated)) != 0};
     return true;
 }
@@ -185,8 +187,10 @@ void spx_netfront_send(struct spx_netfront *nf, const struct spx_frame *frame) {
         nf->tx_free[nf->n_free++] = frame->id;
         return;
     }
-    netif_tx_request_t request = {.gref = nf->tx_ref[frame->id / 2], .offset = (uint16_t)(frame->id % 2 * SPX_NET_ROOM),
-                                  .id = frame->id, .size = frame->len};
+    netif_tx_request_t request = {.gref = nf->tx_ref[frame->id / 2],
+                                  .offset = (uint16_t)(frame->id % 2 * SPX_NET_ROOM),
+                                  .id = frame->id,
+                                  .size = frame->len};
     if (frame->blank)
         request.flags = NETTXF_csum_blank | NETTXF_data_validated;
     nf->tx_is[frame->id] = SPX_BUF_THEIRS;

@@ -1,28 +1,34 @@
-/* A network device: Ethernet frames through two rings that a backend in another domain serves (Xen's io/netif.h). This is the data
- * path, which talks to no one; netfront_xs.h finds the backend and agrees with it on the rings.
+/* A network device: Ethernet frames through two rings that a backend in another domain serves (Xen's io/netif.h). This
+ * is the data path, which talks to no one; netfront_xs.h finds the backend and agrees with it on the rings.
  *
- * Buffers are granted pages that the device owns. Received frames are lent to the caller until spx_netfront_return, and the
- * backend can write to them no more; frames to send are written into a buffer of the device's own. The backend is not trusted:
- * what it gets wrong stops the device (`fault` says why), for good or until it is started again. */
+ * Buffers are granted pages that the device owns. Received frames are lent to the caller until spx_netfront_return, and
+ * the backend can write to them no more; frames to send are written into a buffer of the device's own. The backend is
+ * not trusted: what it gets wrong stops the device (`fault` says why), for good or until it is started again. */
 #ifndef SPX_NETFRONT_H
 #define SPX_NETFRONT_H
 
 #include "unikernel/dev/ring.h"
 #include "unikernel/xen/grant.h"
 
-#define SPX_NET_SLOTS 256    /* of a ring, and so the most buffers a direction */
-#define SPX_NET_ROOM 2048    /* for a frame to send; two stand in a page */
-#define SPX_NET_FRAME_MIN 14 /* an Ethernet header */
+#define SPX_NET_SLOTS     256  /* of a ring, and so the most buffers a direction */
+#define SPX_NET_ROOM      2048 /* for a frame to send; two stand in a page */
+#define SPX_NET_FRAME_MIN 14   /* an Ethernet header */
 
 struct spx_frame {
     uint8_t *data;
     uint16_t len;
     uint16_t id;
-    bool blank;     /* its TCP or UDP checksum covers the pseudo header alone so far; what is sent so, the backend completes */
+    bool blank; /* its TCP or UDP checksum covers the pseudo header alone so far; what is sent so, the backend completes
+                 */
     bool validated; /* received: the checksum needs no look */
 };
 
-enum spx_buffer { SPX_BUF_NONE, SPX_BUF_OURS, SPX_BUF_LENT, SPX_BUF_THEIRS }; /* LENT: the caller's; THEIRS: the backend's */
+enum spx_buffer {
+    SPX_BUF_NONE,
+    SPX_BUF_OURS,
+    SPX_BUF_LENT,
+    SPX_BUF_THEIRS
+}; /* LENT: the caller's; THEIRS: the backend's */
 
 struct spx_netfront {
     struct spx_grants *grants;
@@ -44,8 +50,8 @@ struct spx_netfront {
 
 /* n_rx, n_tx: buffers, 1 to SPX_NET_SLOTS. `pages`: SPX_NETFRONT_PAGES of them, the device's from now on. */
 void spx_netfront_init(struct spx_netfront *nf, struct spx_grants *grants, void *pages, uint16_t n_rx, uint16_t n_tx);
-/* Empty rings, and all receive buffers given to that backend. Frames that were on their way are lost; frames that are lent stay so.
- * ERR_FULL: not enough grants; ERR_STATE: an earlier backend keeps hold of a page. */
+/* Empty rings, and all receive buffers given to that backend. Frames that were on their way are lost; frames that are
+ * lent stay so. ERR_FULL: not enough grants; ERR_STATE: an earlier backend keeps hold of a page. */
 SP_CHECK sp_err spx_netfront_start(struct spx_netfront *nf, uint16_t backend);
 /* Ends all grants; ERR_STATE when the backend keeps hold of a page, which it then has for ever. */
 SP_CHECK sp_err spx_netfront_stop(struct spx_netfront *nf);
@@ -58,7 +64,8 @@ void spx_netfront_return(struct spx_netfront *nf, uint16_t id);
 
 /* A buffer of SPX_NET_ROOM bytes for a frame to send. False: all are on their way; an event comes when one is back. */
 bool spx_netfront_take(struct spx_netfront *nf, struct spx_frame *ret);
-/* Queues a taken frame, `data` and `id` as they were; len SPX_NET_FRAME_MIN to SPX_NET_ROOM, or 0 to give the buffer back unsent. */
+/* Queues a taken frame, `data` and `id` as they were; len SPX_NET_FRAME_MIN to SPX_NET_ROOM, or 0 to give the buffer
+ * back unsent. */
 void spx_netfront_send(struct spx_netfront *nf, const struct spx_frame *frame);
 
 enum { SPX_NET_TX = 1, SPX_NET_RX = 2 };

@@ -20,7 +20,8 @@ static sp_err read_address(struct spx_netdev *dev) {
     sp_err err = spx_xs_number(dev->bus.xs, path.s, &mtu);
     if (err != SP_OK && err != SP_ERR_NOENT)
         return err;
-    dev->mtu = mtu >= 576 && mtu <= MTU_DEFAULT ? (uint16_t)mtu : MTU_DEFAULT; /* more would not fit a frame in a buffer */
+    dev->mtu =
+        mtu >= 576 && mtu <= MTU_DEFAULT ? (uint16_t)mtu : MTU_DEFAULT; /* more would not fit a frame in a buffer */
     return SP_OK;
 }
 
@@ -41,11 +42,13 @@ static sp_err make_rings(struct spx_netdev *dev, bool split) {
 }
 
 static sp_err announce(struct spx_netdev *dev, bool split) {
-    struct spx_bus_key keys[SPX_BUS_KEYS] = {
-        {"tx-ring-ref", dev->tx_ref}, {"rx-ring-ref", dev->rx_ref},
-        {"request-rx-copy", 1},       {"feature-rx-notify", 1},
-        {"feature-sg", 0},            {"feature-ipv6-csum-offload", 1},
-        {"state", XenbusStateConnected}};
+    struct spx_bus_key keys[SPX_BUS_KEYS] = {{"tx-ring-ref", dev->tx_ref},
+                                             {"rx-ring-ref", dev->rx_ref},
+                                             {"request-rx-copy", 1},
+                                             {"feature-rx-notify", 1},
+                                             {"feature-sg", 0},
+                                             {"feature-ipv6-csum-offload", 1},
+                                             {"state", XenbusStateConnected}};
     size_t n = 7;
     if (split) {
         keys[n++] = (struct spx_bus_key){"event-channel-tx", dev->port_tx};
@@ -81,6 +84,18 @@ static sp_err connect(struct spx_netdev *dev) {
     return SP_OK;
 }
 
+/* Has the store tell us when the toolstack changes the vif's own folder, under the token that the backend's state has
+ * else. */
+static void await_vif(struct spx_netdev *dev, bool wanted) {
+    if (dev->awaited == wanted)
+        return;
+    struct spx_xs *xs = dev->bus.xs;
+    const char *path = dev->bus.front.s;
+    sp_err err = wanted ? spx_xs_watch(xs, path, dev->bus.token) : spx_xs_unwatch(xs, path, dev->bus.token);
+    if (err == SP_OK)
+        dev->awaited = wanted;
+}
+
 sp_err spx_netdev_open(struct spx_netdev *dev, struct spx_xs *xs, unsigned number, unsigned token) {
     dev->number = number;
     dev->up = false;
@@ -103,7 +118,8 @@ void spx_netdev_close(struct spx_netdev *dev) {
     static const struct spx_bus_key closed = {"state", XenbusStateClosed};
     unsigned state;
     dev->up = false;
-    if (spx_bus_say(&dev->bus, &closed, 1) == SP_OK && dev->tx_ref != 0) /* the backend lets go of the rings before it says so */
+    if (spx_bus_say(&dev->bus, &closed, 1) == SP_OK &&
+        dev->tx_ref != 0) /* the backend lets go of the rings before it says so */
         (void)!spx_bus_await(&dev->bus, 1 << XenbusStateClosed | 1 << XenbusStateInitWait | 1 << XenbusStateUnknown,
                              sp_instant_add(spx_now(), SP_SEC), &state);
     spx_event_close(dev->port_tx);
@@ -120,6 +136,7 @@ void spx_netdev_close(struct spx_netdev *dev) {
 sp_err spx_netdev_resume(struct spx_netdev *dev) {
     spx_netfront_forget(&dev->net);
     dev->tx_ref = dev->rx_ref = dev->port_tx = dev->port_rx = 0;
+    dev->awaited = false;
     return spx_netdev_open(dev, dev->bus.xs, dev->number, dev->bus.token);
 }
 
@@ -140,14 +157,34 @@ void spx_netdev_push(struct spx_netdev *dev) {
         spx_notify(dev->port_rx);
 }
 
+/* A vif that the toolstack has just made stands in its first state; one that was closed does not. */
+static void look_for_vif(struct spx_netdev *dev) {
+    struct spx_text path = dev->bus.front;
+    uint64_t state;
+    spx_text_add(&path, "/state");
+    if (spx_xs_number(dev->bus.xs, path.s, &state) != SP_OK || state != XenbusStateInitialising)
+        return;
+    await_vif(dev, false);
+    sp_err err = spx_netdev_open(dev, dev->bus.xs, dev->number, dev->bus.token);
+    spx_print("vif %u: attached: %s\n", (uint64_t)dev->number, sp_err_text(err));
+    await_vif(dev, err != SP_OK);
+}
+
 void spx_netdev_watch(struct spx_netdev *dev) {
     unsigned state;
-    if (!dev->up || !spx_xs_fired(dev->bus.xs, dev->bus.token) || spx_bus_state(&dev->bus, &state) != SP_OK)
+    if ((!dev->up && !dev->awaited) || !spx_xs_fired(dev->bus.xs, dev->bus.token))
+        return;
+    if (!dev->up) {
+        look_for_vif(dev);
+        return;
+    }
+    if (spx_bus_state(&dev->bus, &state) != SP_OK)
         return;
     if (state == XenbusStateConnected || state == XenbusStateInitWait) {
         wake(dev);
     } else if (state == XenbusStateClosing || state == XenbusStateClosed || state == XenbusStateUnknown) {
         spx_print("vif %u: its backend closes\n", (uint64_t)dev->number);
         spx_netdev_close(dev);
+        await_vif(dev, true);
     }
 }

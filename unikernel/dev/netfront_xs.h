@@ -1,5 +1,5 @@
-/* A network device as the host uses it: finds its backend, agrees with it, notices what becomes of it. The frames themselves go
- * through netfront.h's functions on `net`. */
+/* A network device as the host uses it: finds its backend, agrees with it, notices what becomes of it. The frames
+ * themselves go through netfront.h's functions on `net`. */
 #ifndef SPX_NETFRONT_XS_H
 #define SPX_NETFRONT_XS_H
 
@@ -18,10 +18,11 @@ struct spx_netdev {
     uint32_t port_tx, port_rx; /* to wait for; the same one where the backend has no two */
     uint32_t tx_ref, rx_ref;
     bool up;
+    bool awaited; /* the store tells us when there is such a vif */
 };
 
-/* Connects the domain's vif of that number, waiting for its backend. `net` was initialised. ERR_NOENT: there is no such vif;
- * ERR_TIME: no backend came; ERR_UNSUP: it cannot copy; ERR_STATE: it closes. */
+/* Connects the domain's vif of that number, waiting for its backend. `net` was initialised. ERR_NOENT: there is no such
+ * vif; ERR_TIME: no backend came; ERR_UNSUP: it cannot copy; ERR_STATE: it closes. */
 SP_CHECK sp_err spx_netdev_open(struct spx_netdev *dev, struct spx_xs *xs, unsigned number, unsigned token);
 /* Gives back channels and grants, and tells the backend. */
 void spx_netdev_close(struct spx_netdev *dev);
@@ -30,8 +31,8 @@ SP_CHECK sp_err spx_netdev_resume(struct spx_netdev *dev);
 
 /* Shows the backend what was queued, and notifies it where it asks for that. */
 void spx_netdev_push(struct spx_netdev *dev);
-/* When the xenstore has had an event: looks whether the backend's state has changed. A restarted backend takes the rings over as
- * they are and is woken; one that closes ends the device (`up` is false then). */
+/* When the xenstore has had an event: looks whether the backend's state has changed. A restarted backend takes the
+ * rings over as they are and is woken; one that closes ends the device (`up` is false then). */
 void spx_netdev_watch(struct spx_netdev *dev);
 
 #endif

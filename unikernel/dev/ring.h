@@ -1,7 +1,7 @@
 /* The front end of a ring of requests and responses in one shared page (Xen's io/ring.h says what stands where).
  *
- * The page is not trusted: the other side's index is read once and must lie within what was asked for, and a response is copied
- * before anyone looks at it. */
+ * The page is not trusted: the other side's index is read once and must lie within what was asked for, and a response
+ * is copied before anyone looks at it. */
 #ifndef SPX_RING_H
 #define SPX_RING_H
 
@@ -20,7 +20,7 @@ struct spx_ring {
     volatile struct spx_ring_page {
         uint32_t req_prod, req_event, rsp_prod, rsp_event;
         uint8_t pad[SPX_RING_HEADER - 16];
-    } *page;
+    } * page;
     uint8_t *entries;
     uint32_t entry; /* bytes of one */
     uint32_t size;  /* how many, a power of two */
@@ -30,13 +30,16 @@ struct spx_ring {
 /* Makes an empty ring in a page. */
 static inline void spx_ring_init(struct spx_ring *r, void *page, size_t entry) {
     memset(page, 0, SPX_PAGE);
-    *r = (struct spx_ring){.page = page, .entries = (uint8_t *)page + SPX_RING_HEADER, .entry = (uint32_t)entry, .size = 1};
+    *r = (struct spx_ring){
+        .page = page, .entries = (uint8_t *)page + SPX_RING_HEADER, .entry = (uint32_t)entry, .size = 1};
     while (2 * r->size * entry <= SPX_PAGE - SPX_RING_HEADER)
         r->size *= 2;
     r->page->req_event = r->page->rsp_event = 1;
 }
 
-static inline uint32_t spx_ring_room(const struct spx_ring *r) { return r->size - (r->prod - r->cons); }
+static inline uint32_t spx_ring_room(const struct spx_ring *r) {
+    return r->size - (r->prod - r->cons);
+}
 
 /* Writes the next request; there must be room. The other side sees it after spx_ring_push. */
 static inline void spx_ring_put(struct spx_ring *r, const void *request, size_t len) {
@@ -56,7 +59,8 @@ static inline bool spx_ring_push(struct spx_ring *r) {
 
 enum spx_ring_next { SPX_RING_EMPTY, SPX_RING_GOT, SPX_RING_BAD };
 
-/* Copies the next response of `len` bytes, if there is one. BAD: the other side claims more responses than there are requests. */
+/* Copies the next response of `len` bytes, if there is one. BAD: the other side claims more responses than there are
+ * requests. */
 static inline enum spx_ring_next spx_ring_get(struct spx_ring *r, void *response, size_t len) {
     uint32_t ready = r->page->rsp_prod - r->cons;
     if (ready > r->pushed - r->cons)
@@ -69,8 +73,8 @@ static inline enum spx_ring_next spx_ring_get(struct spx_ring *r, void *response
     return SPX_RING_GOT;
 }
 
-/* Asks for an event when `more` responses from here on have come; true when the first of them is there already, and no event
- * may come for it. */
+/* Asks for an event when `more` responses from here on have come; true when the first of them is there already, and no
+ * event may come for it. */
 static inline bool spx_ring_arm(struct spx_ring *r, uint32_t more) {
     r->page->rsp_event = r->cons + more;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* we look again after we have said so */

@@ -118,7 +118,10 @@ static sp_err store_error(const uint8_t *name, size_t len) {
     static const struct {
         const char *name;
         sp_err err;
-    } known[] = {{"ENOENT", SP_ERR_NOENT}, {"EAGAIN", SP_ERR_AGAIN}, {"EACCES", SP_ERR_DENIED}, {"EEXIST", SP_ERR_EXIST},
+    } known[] = {{"ENOENT", SP_ERR_NOENT},
+                 {"EAGAIN", SP_ERR_AGAIN},
+                 {"EACCES", SP_ERR_DENIED},
+                 {"EEXIST", SP_ERR_EXIST},
                  {"ENOSPC", SP_ERR_FULL}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0)

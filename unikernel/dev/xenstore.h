@@ -1,11 +1,11 @@
 /* The xenstore: a tree of short texts that dom0 keeps, through a ring of bytes in a shared page.
  *
- * Asynchronous: requests are queued and have ids, replies come in any order, and a watch that fires sets a flag of its token
- * (0 to 31), however often. The ring's page is not trusted: indices and lengths are checked, and a store that breaks the protocol
- * is given up (`fault` says why) and every later call fails.
+ * Asynchronous: requests are queued and have ids, replies come in any order, and a watch that fires sets a flag of its
+ * token (0 to 31), however often. The ring's page is not trusted: indices and lengths are checked, and a store that
+ * breaks the protocol is given up (`fault` says why) and every later call fails.
  *
- * The functions of xenstore_call.c wait for their reply; they are for start-up and for devices that come and go, while nothing
- * asynchronous is in flight. */
+ * The functions of xenstore_call.c wait for their reply; they are for start-up and for devices that come and go, while
+ * nothing asynchronous is in flight. */
 #ifndef SPX_XENSTORE_H
 #define SPX_XENSTORE_H
 
@@ -21,8 +21,8 @@
 #include <xen/io/xs_wire.h>
 
 #define SPX_XS_IN_FLIGHT 16
-#define SPX_XS_OUT 2048
-#define SPX_XS_TOKENS 32
+#define SPX_XS_OUT       2048
+#define SPX_XS_TOKENS    32
 
 struct spx_xs {
     volatile struct xenstore_domain_interface *ring;
@@ -48,9 +48,10 @@ struct spx_xs_reply {
 /* Over a ring as it stands; takes nothing from it. `port` is 0 in tests. */
 void spx_xs_init(struct spx_xs *xs, void *ring, uint32_t port);
 
-/* Queues a request whose body is n texts, each with its zero byte (the last one without when `bare`): the id, or 0 when there is
- * no room, too much is in flight or the store was given up. */
-SP_CHECK uint32_t spx_xs_send(struct spx_xs *xs, uint32_t type, uint32_t tx, const char *const *parts, size_t n, bool bare);
+/* Queues a request whose body is n texts, each with its zero byte (the last one without when `bare`): the id, or 0 when
+ * there is no room, too much is in flight or the store was given up. */
+SP_CHECK uint32_t spx_xs_send(struct spx_xs *xs, uint32_t type, uint32_t tx, const char *const *parts, size_t n,
+                              bool bare);
 /* Moves bytes between queue and ring; true when the other side must be notified. */
 SP_CHECK bool spx_xs_move(struct spx_xs *xs);
 /* Moves bytes, and takes the next reply if one is whole; watches that fire are noted on the way. */
@@ -81,10 +82,11 @@ SP_CHECK sp_err spx_xs_unwatch(struct spx_xs *xs, const char *path, unsigned tok
 struct spx_xs_pair {
     const char *path, *value;
 };
-/* Writes all of them in one transaction; started over a bounded number of times when others wrote meanwhile (ERR_AGAIN). */
+/* Writes all of them in one transaction; started over a bounded number of times when others wrote meanwhile
+ * (ERR_AGAIN). */
 SP_CHECK sp_err spx_xs_write_all(struct spx_xs *xs, const struct spx_xs_pair *pairs, size_t n);
-/* Reads a short text and leaves an empty one in its place, in one transaction, so that no text is lost or taken twice. An empty one
- * is not written again. */
+/* Reads a short text and leaves an empty one in its place, in one transaction, so that no text is lost or taken twice.
+ * An empty one is not written again. */
 SP_CHECK sp_err spx_xs_take(struct spx_xs *xs, const char *path, struct spx_text *ret);
 /* Waits until the watch fires or the deadline comes: ERR_TIME. */
 SP_CHECK sp_err spx_xs_await(struct spx_xs *xs, unsigned token, sp_instant deadline);

@@ -3,9 +3,9 @@
 #include "unikernel/xen/event.h"
 #include "unikernel/xen/xen.h"
 
-#define PARAM_STORE_PFN 1
+#define PARAM_STORE_PFN    1
 #define PARAM_STORE_EVTCHN 2
-#define ATTEMPTS 16 /* of a transaction */
+#define ATTEMPTS           16 /* of a transaction */
 
 void spx_xs_open(struct spx_xs *xs) {
     spx_xs_init(xs, (void *)(spx_hvm_param(PARAM_STORE_PFN) * SPX_PAGE), (uint32_t)spx_hvm_param(PARAM_STORE_EVTCHN));
@@ -20,7 +20,8 @@ bool spx_xs_turn(struct spx_xs *xs, struct spx_xs_reply *ret) {
     return got;
 }
 
-static sp_err call(struct spx_xs *xs, uint32_t type, uint32_t tx, const char *const *parts, size_t n, bool bare, struct spx_xs_reply *ret) {
+static sp_err call(struct spx_xs *xs, uint32_t type, uint32_t tx, const char *const *parts, size_t n, bool bare,
+                   struct spx_xs_reply *ret) {
     for (size_t i = 0; i < SPX_XS_IN_FLIGHT; i++)
         if (xs->in_flight[i] != 0)
             return SP_ERR_STATE;

@@ -1,9 +1,7 @@
-/* A guest that tries out the devices, for tests: says on the console what it finds, and does what its command line asks:
- *   store   reads, writes and watches in the xenstore
- *   net     answers ARP, ping and UDP (an echo) at 10.0.2.20
- *   disk    counts its boots in block 0 of xvda, and fills and checks some more
- *   churn   fills and checks xvda over and over
- * It ends when "stop" is written to data/ping, and does what `xl shutdown`, `reboot` and `save` ask. */
+/* A guest that tries out the devices, for tests: says on the console what it finds, and does what its command line
+ * asks: store   reads, writes and watches in the xenstore net     answers ARP, ping and UDP (an echo) at 10.0.2.20 disk
+ * counts its boots in block 0 of xvda, and fills and checks some more churn   fills and checks xvda over and over It
+ * ends when "stop" is written to data/ping, and does what `xl shutdown`, `reboot` and `save` ask. */
 #include <string.h>
 
 #include "unikernel/boot/boot.h"
@@ -23,7 +21,8 @@ static struct spx_text wanted; /* the command line */
 static unsigned reason = SPX_POWEROFF;
 
 bool devices_failed(const char *what, sp_err err) {
-    spx_print("devices: %s: %s%s%s\n", what, sp_err_text(err), dev.store.fault != NULL ? "; the xenstore broke its protocol: " : "",
+    spx_print("devices: %s: %s%s%s\n", what, sp_err_text(err),
+              dev.store.fault != NULL ? "; the xenstore broke its protocol: " : "",
               dev.store.fault != NULL ? dev.store.fault : "");
     return false;
 }
@@ -100,7 +99,8 @@ static bool try_store(void) {
         return devices_failed("device", err);
     if ((err = spx_xs_read(&dev.store, "no/such/node", &reply)) != SP_ERR_NOENT)
         return devices_failed("a node that is not there", err);
-    if ((err = spx_xs_write_all(&dev.store, pairs, 2)) != SP_OK || (err = spx_xs_watch(&dev.store, "data/other", TOKEN_OTHER)) != SP_OK)
+    if ((err = spx_xs_write_all(&dev.store, pairs, 2)) != SP_OK ||
+        (err = spx_xs_watch(&dev.store, "data/other", TOKEN_OTHER)) != SP_OK)
         return devices_failed("data", err);
     /* A new watch fires at once. */
     if ((err = spx_xs_await(&dev.store, TOKEN_OTHER, spx_now() + SP_SEC)) != SP_OK ||

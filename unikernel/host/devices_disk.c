@@ -1,4 +1,5 @@
-/* Block 0 counts the boots; the blocks after it are filled by many requests at once, flushed, and read back; also over and over. */
+/* Block 0 counts the boots; the blocks after it are filled by many requests at once, flushed, and read back; also over
+ * and over. */
 #include <string.h>
 
 #include "unikernel/dev/blkfront_xs.h"
@@ -9,7 +10,7 @@
 #include "unikernel/xen/xen.h"
 
 #define REQUESTS 40 /* more than the ring has entries */
-#define BLOCKS 13   /* of each: more than one of the ring's requests carries */
+#define BLOCKS   13 /* of each: more than one of the ring's requests carries */
 
 static struct spx_blkdev disk;
 static struct spx_devices *devices;
@@ -82,7 +83,8 @@ static sp_err count_boot(uint8_t *page) {
 static sp_err fill(uint8_t *pages, enum sp_blk_op op) {
     struct sp_blk_req reqs[REQUESTS];
     for (size_t i = 0; i < REQUESTS; i++)
-        reqs[i] = (struct sp_blk_req){.id = i, .op = op, .block = 1 + i * BLOCKS, .count = BLOCKS, .buf = pages + i * BLOCKS * SP_BLK_SIZE};
+        reqs[i] = (struct sp_blk_req){
+            .id = i, .op = op, .block = 1 + i * BLOCKS, .count = BLOCKS, .buf = pages + i * BLOCKS * SP_BLK_SIZE};
     return run(reqs, REQUESTS);
 }
 
@@ -108,7 +110,8 @@ static sp_err try_disk(uint8_t *pages) {
     SP_TRY(fill(pages, SP_BLK_READ));
     if (!pattern(pages, false))
         return SP_ERR_CORRUPT;
-    spx_print("devices: disk wrote and read %u blocks in %u ms\n", (uint64_t)REQUESTS * BLOCKS, (spx_now() - before) / SP_MS);
+    spx_print("devices: disk wrote and read %u blocks in %u ms\n", (uint64_t)REQUESTS * BLOCKS,
+              (spx_now() - before) / SP_MS);
     if (run_one(SP_BLK_READ, disk.disk.blocks, 1, pages) != SP_ERR_RANGE)
         return SP_ERR_STATE;
     return SP_OK;

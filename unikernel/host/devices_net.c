@@ -10,7 +10,7 @@
 #include "unikernel/xen/xen.h"
 
 #define BUFFERS 32
-#define BATCH 8
+#define BATCH   8
 
 static struct spx_netdev net;
 static const uint8_t address[4] = {10, 0, 2, 20};
@@ -83,7 +83,8 @@ bool devices_net(struct spx_devices *d) {
     sp_err err = spx_netdev_open(&net, &d->store, 0, TOKEN_NET);
     if (err != SP_OK)
         return devices_failed("net", err);
-    spx_print("devices: net ready, mtu %u, %s\n", (uint64_t)net.mtu, net.port_tx != net.port_rx ? "two channels" : "one channel");
+    spx_print("devices: net ready, mtu %u, %s\n", (uint64_t)net.mtu,
+              net.port_tx != net.port_rx ? "two channels" : "one channel");
     for (enum devices_turn turn; (turn = devices_turn(d)) != DEVICES_END;) {
         if (turn == DEVICES_RESUMED && (err = spx_netdev_resume(&net)) != SP_OK)
             return devices_failed("net", err);
@@ -94,8 +95,8 @@ bool devices_net(struct spx_devices *d) {
         if (!receive())
             spx_event_wait(ports, 3, SP_NEVER);
     }
-    spx_print("devices: net received %u, dropped %u, sent %u, refused %u\n", net.net.received, net.net.dropped, net.net.sent,
-              net.net.refused);
+    spx_print("devices: net received %u, dropped %u, sent %u, refused %u\n", net.net.received, net.net.dropped,
+              net.net.sent, net.net.refused);
     if (net.up)
         spx_netdev_close(&net);
     spx_print("devices: net closed, %u grants free\n", (uint64_t)d->grants.n_free);

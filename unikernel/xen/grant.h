@@ -23,15 +23,16 @@ struct spx_grants {
 
 /* Takes over a table of `frames` zeroed pages. For tests too: the table may be any memory. */
 void spx_grants_init(struct spx_grants *g, void *table, size_t frames);
-/* Has Xen put the first `frames` pages of the domain's table at `table` (page aligned; what was there is lost), and takes them
- * over. Also after a resume: then the table is a new, empty one. ERR_UNSUP when Xen refuses. */
+/* Has Xen put the first `frames` pages of the domain's table at `table` (page aligned; what was there is lost), and
+ * takes them over. Also after a resume: then the table is a new, empty one. ERR_UNSUP when Xen refuses. */
 SP_CHECK sp_err spx_grants_map(struct spx_grants *g, void *table, size_t frames);
 
 /* An entry that grants nothing yet, or 0 when all are in use. */
 SP_CHECK uint32_t spx_grant_alloc(struct spx_grants *g);
 /* Lets `domain` use the page, to read only or to write too. */
 void spx_grant_permit(struct spx_grants *g, uint32_t ref, uint16_t domain, const void *page, bool read_only);
-/* Ends what an entry grants; false when the domain has the page mapped still: then entry and page must stay what they are. */
+/* Ends what an entry grants; false when the domain has the page mapped still: then entry and page must stay what they
+ * are. */
 SP_CHECK bool spx_grant_end(struct spx_grants *g, uint32_t ref);
 /* Gives back an entry that grants nothing. */
 void spx_grant_free(struct spx_grants *g, uint32_t ref);
