@@ -47,8 +47,13 @@ memory_case() { # without a disk
 
 disk_kept_case() { # destroyed, and started again from its disk
     truncate -s 8M "$work/kept"
-    lab_start --disk "d0=$work/kept" --guest "name=one,kernel=$signpost,memory=16,cmdline=$options disk=xvda,ip=10.0.2.20,udp=$port:53,vbd=d0,start=0" \
+    yes "something else" | head -c 1048576 >"$work/other"
+    cp "$work/other" "$work/before"
+    lab_start --disk "d0=$work/kept" --disk "d1=$work/other" --guest "name=other,kernel=$signpost,memory=16,cmdline=$options disk=xvda,net=1,vbd=d1" \
+        --guest "name=one,kernel=$signpost,memory=16,cmdline=$options disk=xvda,ip=10.0.2.20,udp=$port:53,vbd=d0,start=0" \
         --guest "name=two,kernel=$signpost,memory=16,cmdline=$options disk=xvda,ip=10.0.2.20,vbd=d0,start=0"
+    check "signpost: a disk with something else on it is refused" "$lab" await "$state" other 'signpost: cannot go on: ' 15
+    check "signpost: and not written to" cmp "$work/other" "$work/before"
     check "signpost: a blank disk is made its own" started one
     local before after
     before="$(ds_of one) $(serial)"
@@ -57,8 +62,9 @@ disk_kept_case() { # destroyed, and started again from its disk
     after="$(ds_of two) $(serial)"
     check "signpost: key and serial are the same ($before, $after)" [ "$(wc -w <<<"$before")" = 5 -a "$before" = "$after" ]
     check "signpost: and the zone validates" validates two me.signpost SOA
-    in_dom0 'xl shutdown two'
-    check "signpost: it ends when asked to, disk and all" "$lab" await "$state" two 'signpost: ended' 10
+    in_dom0 'xl reboot two'
+    check "signpost: asked to reboot, it ends in a clean way" "$lab" await "$state" two 'signpost: ended' 10
+    check "signpost: having understood it" console 'signpost: asked to reboot' two
     lab_stop
 }
 

@@ -23,7 +23,7 @@ static bool read_ipv4(struct sp_addr *ret, const char *text) {
             return false;
         ret->ip[parts] = (uint8_t)n;
     }
-    return parts == 4 && *text == 0;
+    return parts == 4 && *text == 0 && text[-1] != '.';
 }
 
 static bool read_address(struct spx_cmdline *c, const char *text) {

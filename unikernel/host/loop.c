@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "unikernel/dev/control.h"
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/event.h"
 #include "unikernel/xen/xen.h"
@@ -174,25 +175,26 @@ static void tell_link(struct spx_loop *l) {
 
 /* ---- the toolstack's wishes ---- */
 
-static bool is(const struct spx_xs_reply *reply, const char *word) {
-    return reply->len == strlen(word) && memcmp(reply->data, word, reply->len) == 0;
+static void stop(struct spx_loop *l, unsigned reason) {
+    spx_print("signpost: asked to %s\n", reason == SPX_REBOOT ? "reboot" : "power off");
+    l->reason = reason;
+    sp_server_stop(l->server, l->now);
 }
 
 static void obey(struct spx_loop *l) {
-    struct spx_xs_reply asked;
-    if (spx_xs_read(&l->store, "control/shutdown", &asked) != SP_OK || asked.len == 0)
-        return;
-    bool reboot = is(&asked, "reboot"), stop = reboot || is(&asked, "poweroff") || is(&asked, "halt");
-    spx_print(stop ? "signpost: asked to %s\n" : "signpost: asked for what it cannot do, and goes on%s\n",
-              !stop    ? ""
-              : reboot ? "reboot"
-                       : "power off");
-    if (spx_xs_write(&l->store, "control/shutdown", "") != SP_OK)
-        spx_print("signpost: the xenstore takes no answer\n");
-    if (!stop)
-        return;
-    l->reason = reboot ? SPX_REBOOT : SPX_POWEROFF;
-    sp_server_stop(l->server, l->now);
+    switch (spx_control_take(&l->store, SPX_TOKEN_SHUTDOWN)) {
+    case SPX_ASK_NOTHING:
+        break;
+    case SPX_ASK_POWEROFF:
+        stop(l, SPX_POWEROFF);
+        break;
+    case SPX_ASK_REBOOT:
+        stop(l, SPX_REBOOT);
+        break;
+    case SPX_ASK_SUSPEND: /* it has not been offered */
+        spx_print("signpost: asked to suspend, which it cannot do yet; it goes on\n");
+        break;
+    }
 }
 
 static void watch(struct spx_loop *l) {
@@ -201,8 +203,7 @@ static void watch(struct spx_loop *l) {
     spx_netdev_watch(&l->net);
     if (l->has_disk)
         spx_blkdev_watch(&l->disk);
-    if (spx_xs_fired(&l->store, SPX_TOKEN_SHUTDOWN))
-        obey(l);
+    obey(l);
 }
 
 /* ---- the loop ---- */
