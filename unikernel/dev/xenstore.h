@@ -63,10 +63,12 @@ bool spx_xs_fired(struct spx_xs *xs, unsigned token);
 
 /* Finds the domain's own ring. */
 void spx_xs_open(struct spx_xs *xs);
-/* Answers come at once or dom0 is ill: more than this is ERR_TIME. */
+/* Answers come at once or dom0 is ill: after this long the store is given up. The waiting calls leave its channel
+ * pending, so that a host's next turn looks at all watches: they may have fired meanwhile. */
 #define SPX_XS_PATIENCE (10 * SP_SEC)
 
-/* One look, without waiting: moves bytes, notes watches, notifies the other side; true when it was a reply. */
+/* One look, without waiting: moves bytes, notes watches, notifies the other side; true when it was a reply,
+ * and there may be more. */
 bool spx_xs_turn(struct spx_xs *xs, struct spx_xs_reply *ret);
 
 /* Reads a node; data and len stand in `ret`, borrowed until the next call. */

@@ -30,12 +30,13 @@ static sp_err call(struct spx_xs *xs, uint32_t type, uint32_t tx, const char *co
         return xs->fault != NULL ? SP_ERR_IO : SP_ERR_SPACE;
     sp_instant deadline = sp_instant_add(spx_now(), SPX_XS_PATIENCE);
     while (!spx_xs_turn(xs, ret)) {
+        if (xs->fault == NULL && spx_now() >= deadline)
+            xs->fault = "it does not answer";
         if (xs->fault != NULL)
             return SP_ERR_IO;
-        if (spx_now() >= deadline)
-            return SP_ERR_TIME;
         spx_event_wait(&xs->port, 1, deadline);
     }
+    spx_event_raise(xs->port); /* watches may have fired before or behind the reply: the host looks once more */
     if (ret->err == SP_OK && ret->type != type)
         return SP_ERR_IO;
     return ret->err;
@@ -149,8 +150,10 @@ sp_err spx_xs_await(struct spx_xs *xs, unsigned token, sp_instant deadline) {
         spx_xs_turn(xs, &reply); /* nothing is in flight: a reply would be a fault */
         if (xs->fault != NULL)
             return SP_ERR_IO;
-        if (spx_xs_fired(xs, token))
+        if (spx_xs_fired(xs, token)) {
+            spx_event_raise(xs->port); /* other watches may have fired too */
             return SP_OK;
+        }
         if (spx_now() >= deadline)
             return SP_ERR_TIME;
         spx_event_wait(&xs->port, 1, deadline);

@@ -31,6 +31,11 @@ bool spx_event_take(uint32_t port) {
     return (__atomic_fetch_and((uint64_t *)word, ~bit, __ATOMIC_SEQ_CST) & bit) != 0;
 }
 
+void spx_event_raise(uint32_t port) {
+    if (port < PORTS_2L)
+        __atomic_fetch_or((uint64_t *)(spx_event_pending() + port / 64), UINT64_C(1) << port % 64, __ATOMIC_SEQ_CST);
+}
+
 void spx_event_wait(const uint32_t *ports, size_t n, sp_instant deadline) {
     SP_ASSERT(n <= SPX_EVENT_WAIT_MAX);
     evtchn_port_t list[SPX_EVENT_WAIT_MAX];

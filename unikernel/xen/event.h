@@ -23,6 +23,8 @@ void spx_event_close(uint32_t port);
 /* True when something was pending on the channel, which it then is no more. Look at what the channel stands for after
  * this. */
 bool spx_event_take(uint32_t port);
+/* Makes something pending on the channel, for us alone: a reminder that the next wait does not wait. */
+void spx_event_raise(uint32_t port);
 /* Waits until something is pending on one of n <= SPX_EVENT_WAIT_MAX channels (zeros are skipped), or the deadline has
  * come. May return for no reason. */
 void spx_event_wait(const uint32_t *ports, size_t n, sp_instant deadline);
