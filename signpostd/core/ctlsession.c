@@ -102,7 +102,7 @@ static bool make_room(struct sp_server *s) {
     struct sp_ctlsession *oldest = SP_CONTAINER(o->age.next, struct sp_ctlsession, age);
     if (sp_ring_alone(&o->age) || sp_instant_add(oldest->heard, oldest->up ? SP_EVICTABLE : SP_HALF_OPEN) > s->now)
         return false;
-    o->counts.evicted++;
+    o->counts.evicted += oldest->up;
     sp_ctlsession_end(s, oldest);
     return true;
 }

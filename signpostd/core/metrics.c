@@ -117,10 +117,10 @@ static void sessions(struct sp_ctl *c) {
     const struct sp_overlay_counts *n = &o->counts;
     sp_op_u64(&c->wr, "sessions", o->sessions.count);
     sp_op_u64(&c->wr, "sessions_begun_total", n->begun);
-    sample(c, "sessions_ended_total", "reason", "all", n->ended);
     sample(c, "sessions_ended_total", "reason", "away", n->away);
     sample(c, "sessions_ended_total", "reason", "evicted", n->evicted);
     sample(c, "sessions_ended_total", "reason", "revoked", n->revoked);
+    sample(c, "sessions_ended_total", "reason", "other", n->ended - n->away - n->evicted - n->revoked);
     sp_op_u64(&c->wr, "sessions_roamed_total", n->roamed);
     sp_op_u64(&c->wr, "sessions_contended_total", n->contended);
     sample(c, "session_requests_total", "kind", "profile", n->profiles);

@@ -70,7 +70,7 @@ static void device_news(struct sp_server *s, struct sp_realm *r, const struct sp
         return;
     struct sp_ctlsession *ses = news->gone ? sp_ctlsession_find(s, r, news->pub) : NULL;
     if (ses != NULL && !sp_ctlsession_listed(s, ses)) {
-        s->overlay->counts.revoked++;
+        s->overlay->counts.revoked += ses->up;
         sp_ctlsession_end(s, ses);
     }
     sp_push_device(s, r, &news->name, news->pub, news->gone);
@@ -89,7 +89,7 @@ static void recheck(struct sp_server *s) {
             struct sp_ctlsession *ses = SP_CONTAINER(k, struct sp_ctlsession, kin);
             k = k->next;
             if (!sp_ctlsession_listed(s, ses)) {
-                o->counts.revoked++;
+                o->counts.revoked += ses->up;
                 sp_ctlsession_end(s, ses);
             }
         }
