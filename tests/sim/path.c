@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "proto/crypto/crypto.h"
+#include "tests/sim/seeds.h"
 
 struct scenario {
     const char *name;
@@ -21,8 +22,8 @@ static const struct scenario SCENARIOS[] = {
 
 struct options {
     const struct scenario *scenario;
-    unsigned long long from, to;
-    bool twice, verbose;
+    struct sim_seeds seeds;
+    struct path_result result, again;
 };
 
 static int usage(void) {
@@ -41,52 +42,33 @@ static const struct scenario *scenario(const char *name) {
 }
 
 static bool parse(int argc, char **argv, struct options *o) {
-    *o = (struct options){.from = 1, .to = 1};
+    *o = (struct options){.seeds = {.from = 1, .to = 1}};
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--verbose") == 0)
-            o->verbose = true;
-        else if (strcmp(argv[i], "--twice") == 0)
-            o->twice = true;
-        else if (i + 1 == argc)
+        if (sim_seeds_option(&o->seeds, argc, argv, &i))
+            continue;
+        if (strcmp(argv[i], "--scenario") != 0 || i + 1 == argc)
             return false;
-        else if (strcmp(argv[i], "--seeds") == 0 && sscanf(argv[i + 1], "%llu..%llu", &o->from, &o->to) == 2)
-            i++;
-        else if (strcmp(argv[i], "--scenario") == 0)
-            o->scenario = scenario(argv[++i]);
-        else
-            return false;
+        o->scenario = scenario(argv[++i]);
     }
-    return o->scenario != NULL && o->to >= o->from;
+    return o->scenario != NULL && o->seeds.to >= o->seeds.from;
 }
 
-/* Runs one seed; the hash of all that happened. */
-static uint64_t run(const struct options *o, uint64_t seed, struct path_result *r) {
-    struct sim s;
-    char replay[128];
-    snprintf(replay, sizeof replay, "sim-path --scenario %s", o->scenario->name);
-    sim_init(&s, seed, o->verbose, replay);
-    o->scenario->run(&s, r);
-    uint64_t hash = s.hash;
-    sim_done(&s);
-    return hash;
+static void world(void *ctx, struct sim *s, bool again) {
+    struct options *o = ctx;
+    o->scenario->run(s, again ? &o->again : &o->result);
 }
 
 int main(int argc, char **argv) {
     struct options o;
+    char replay[128];
     if (!parse(argc, argv, &o) || sp_crypto_init() != SP_OK)
         return usage();
-    struct path_result r = {0}, again = {0};
-    for (uint64_t seed = o.from; seed <= o.to; seed++) {
-        uint64_t hash = run(&o, seed, &r);
-        if (o.twice && run(&o, seed, &again) != hash) {
-            fprintf(stderr, "FAILED: seed %llu does not replay: two runs differ\n", (unsigned long long)seed);
-            return 1;
-        }
-        if (o.verbose)
-            printf("seed %llu: hash %016llx\n", (unsigned long long)seed, (unsigned long long)hash);
-    }
+    snprintf(replay, sizeof replay, "sim-path --scenario %s", o.scenario->name);
+    if (sim_seeds_run(&o.seeds, replay, world, &o) != 0)
+        return 1;
+    const struct path_result *r = &o.result;
     printf("%s: %llu seeds, %llu worlds, %llu pairs (%llu direct, %llu relayed), %llu packets\n", o.scenario->name,
-           o.to - o.from + 1, (unsigned long long)r.worlds, (unsigned long long)r.pairs, (unsigned long long)r.direct,
-           (unsigned long long)r.relayed, (unsigned long long)r.packets);
+           o.seeds.to - o.seeds.from + 1, (unsigned long long)r->worlds, (unsigned long long)r->pairs,
+           (unsigned long long)r->direct, (unsigned long long)r->relayed, (unsigned long long)r->packets);
     return 0;
 }
