@@ -16,7 +16,7 @@ import time
 import pytest
 
 from conftest import AGENT, BUILD
-from test_agent import Net, await_true
+from devices import Net, await_true
 
 HOST, MODULE = BUILD / "tests/interop/resolver-host", BUILD / "client/nss/libnss_signpost.so.2"
 FAKEDNS = pathlib.Path(__file__).parent / "fakedns.py"

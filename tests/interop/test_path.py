@@ -1,33 +1,26 @@
 """Paths between devices for real: two agents and a signpost on three routed networks, each with a public address. What a lab of NATs
 adds to this is in tests/lab."""
-import itertools
 import json
 import signal
 import subprocess
-import time
 
 import pytest
 
-from conftest import AGENT
-from test_agent import await_true, device_of, ip
+from devices import ZONE, Device, Net, await_true, device_of, ip
 
-ZONE = "me.signpost"
 SERVER = "45.10.0.1"
-numbers = itertools.count(1)
 
 
-class Device:
+class RoutedDevice(Device):
     """A namespace with a network of its own, N: 45.10.N.2, the signpost's namespace being its router."""
 
-    def __init__(self, net, name):
-        self.net, self.name, self.number = net, f"{name}.{ZONE}", next(numbers)
-        self.space, self.address = f"{net.space}{self.number}", f"45.10.{self.number}.2"
-        self.state, self.daemon = net.work / self.space, None
+    def plug(self):
+        self.address = f"45.10.{self.number}.2"
         ip("netns", "add", self.space)
         ip("link", "set", "lo", "up", space=self.space)
-        ip("link", "add", f"p{self.number}", "type", "veth", "peer", "name", "eth0", "netns", self.space, space=net.space)
-        ip("addr", "add", f"45.10.{self.number}.1/24", "dev", f"p{self.number}", space=net.space)
-        ip("link", "set", f"p{self.number}", "up", space=net.space)
+        ip("link", "add", f"p{self.number}", "type", "veth", "peer", "name", "eth0", "netns", self.space, space=self.net.space)
+        ip("addr", "add", f"45.10.{self.number}.1/24", "dev", f"p{self.number}", space=self.net.space)
+        ip("link", "set", f"p{self.number}", "up", space=self.net.space)
         ip("addr", "add", f"{self.address}/24", "dev", "eth0", space=self.space)
         ip("link", "set", "eth0", "up", space=self.space)
         ip("route", "add", "default", "via", f"45.10.{self.number}.1", space=self.space)
@@ -35,26 +28,10 @@ class Device:
     def run(self, *command, timeout=90, **settings):
         return subprocess.run(["ip", "netns", "exec", self.space, *map(str, command)], capture_output=True, text=True, timeout=timeout, **settings)
 
-    def agent(self, *args, **settings):
-        return self.run(AGENT, "--state", self.state, *args, **settings)
-
-    def joined(self):
-        token = self.net.signpost.ctl("invite", ZONE, self.name.removesuffix("." + ZONE), "--address", SERVER)
-        p = self.agent("join", input=token)
-        assert p.returncode == 0, p.stderr
-        self.overlay = p.stdout.split()[1]
-        return self
-
     def up(self, *args):
-        self.log = open(self.net.work / f"{self.space}.log", "ab")
-        self.daemon = subprocess.Popen(["ip", "netns", "exec", self.space, str(AGENT), "--state", str(self.state), "up", "--dns", "none", *args],
-                                       stderr=self.log)
+        super().up("--dns", "none", *args)
         await_true(lambda: self.status().get("session", {}).get("state") == "up", f"the session of {self.name}: {self.log_text()}", 30)
         return self
-
-    def status(self):
-        p = self.agent("status", "--json")
-        return json.loads(p.stdout) if p.stdout else {}
 
     def peer(self, other):
         return next((p for p in self.status()["peers"] if p["name"].rstrip(".") == other.name), None)
@@ -66,41 +43,21 @@ class Device:
     def ping6(self, other, *args):
         return self.run("ping", "-6", "-n", "-W", "2", *args, other.overlay)
 
-    def log_text(self):
-        return (self.net.work / f"{self.space}.log").read_text()
 
-    def stop(self, sig=signal.SIGTERM):
-        if self.daemon is not None and self.daemon.poll() is None:
-            self.daemon.send_signal(sig)
-            return self.daemon.wait(40)
-        return None
+class RoutedNet(Net):
+    device_class, server = RoutedDevice, SERVER
 
-
-class Net:
-    def __init__(self, work, start_signpost):
-        self.work, self.space, self.devices = work, f"sp{time.monotonic_ns() % 10**6}", []
-        ip("netns", "add", self.space)
-        ip("link", "set", "lo", "up", space=self.space)
+    def bridge(self):
         ip("addr", "add", f"{SERVER}/32", "dev", "lo", space=self.space)
         subprocess.run(["ip", "netns", "exec", self.space, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
-        self.signpost = start_signpost(listen=[f"{SERVER}:53"], netns=self.space)
-        self.signpost.ctl("zone", "add", ZONE, "--address", SERVER)
 
     def device(self, name):
-        self.devices.append(Device(self, name))
-        return self.devices[-1].joined()
-
-    def end(self):
-        for d in self.devices:
-            d.stop(signal.SIGKILL)
-            ip("netns", "del", d.space)
-        self.signpost.stop()
-        ip("netns", "del", self.space)
+        return super().device(name).joined()
 
 
 @pytest.fixture(scope="module")
 def net(tmp_path_factory, start_signpost):
-    n = Net(tmp_path_factory.mktemp("path"), start_signpost)
+    n = RoutedNet(tmp_path_factory.mktemp("path"), start_signpost)
     yield n
     n.end()
 

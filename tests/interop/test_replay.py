@@ -8,7 +8,7 @@ import pytest
 
 import rfc as rfc_module
 from conftest import BUILD
-from test_agent import SERVER, ZONE, Net
+from devices import SERVER, ZONE, Net
 
 REPLAY = BUILD / "tests/sim/sim-replay"
 records = subprocess.run(["meson", "introspect", "--buildoptions", str(BUILD)], capture_output=True, text=True).stdout
