@@ -702,6 +702,35 @@ static void the_table_of_peers_is_bounded(void **state) {
     end(p);
 }
 
+/* A second direct way, as good as this says, beside the one in use; whether the peer's traffic goes there. */
+static bool leaves_for(struct path_rig *p, sp_duration rtt) {
+    struct sp_mesh *mesh = p->n[0].agent->mesh;
+    struct sp_peer *peer = path_peer(p, 0);
+    struct sp_path *used = &peer->paths[peer->chosen];
+    struct sp_addr addr = {.family = 4, .ip = {198, 51, 100, 99}, .port = 7};
+    struct sp_path *other = sp_tactics_path(mesh, peer, &addr, true);
+    assert_non_null(other);
+    assert_ptr_not_equal(other, used);
+    other->state = SP_PATH_VALID;
+    other->tactic = used->tactic;
+    other->carries = true;
+    other->rtt = rtt;
+    other->heard_at = used->heard_at;
+    (void)sp_tactics_choose(mesh, peer);
+    return &peer->paths[peer->chosen] == other;
+}
+
+static void a_way_that_works_is_left_for_a_much_better_one_only(void **state) {
+    struct path_rig *p = begin(NULL);
+    connect(p);
+    struct sp_peer *peer = path_peer(p, 0);
+    sp_duration rtt = peer->paths[peer->chosen].rtt;
+    assert_in_range(rtt, 10 * SP_MS, 100 * SP_MS);
+    assert_false(leaves_for(p, rtt * 9 / 10));
+    assert_true(leaves_for(p, rtt / 3));
+    end(p);
+}
+
 static bool dials(struct path_rig *p, const struct sp_candidate *c) {
     struct sp_mesh *mesh = p->n[0].agent->mesh;
     struct sp_plan plan = {
@@ -759,6 +788,7 @@ int main(void) {
         cmocka_unit_test(nobody_is_flooded_on_a_signposts_word),
         cmocka_unit_test(a_plan_for_another_key_is_no_plan),
         cmocka_unit_test(the_table_of_peers_is_bounded),
+        cmocka_unit_test(a_way_that_works_is_left_for_a_much_better_one_only),
         cmocka_unit_test(private_addresses_beyond_the_link_are_the_signposts_to_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
