@@ -748,6 +748,13 @@ static void private_addresses_beyond_the_link_are_the_signposts_to_know(void **s
     p->n[0].agent->mesh->uplink.path.addr = (struct sp_addr){.family = 4, .ip = {10, 1, 0, 2}, .port = 53};
     assert_true(dials(p, &seen));
     assert_false(dials(p, &told));
+    /* What it has seen of us is told as seen, though it is our own as well. */
+    struct sp_profile mine;
+    struct sp_mesh *mesh = p->n[0].agent->mesh;
+    assert_int_equal(sp_mesh_hosts(mesh, 4, &mesh->uplink.seen, 1), 1);
+    sp_mesh_profile(mesh, &mine);
+    assert_memory_equal(&mine.candidates[0].addr, &mesh->uplink.seen, sizeof mesh->uplink.seen);
+    assert_int_equal(mine.candidates[0].kind, SP_CAND_MAPPED);
     end(p);
 }
 

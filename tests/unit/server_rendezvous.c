@@ -180,6 +180,20 @@ static void pushes_are_sent_again(void **state) {
     assert_true(connect_ab(first, &m, &plan));
 }
 
+static void a_push_is_lost_and_the_session_is_not(void **state) {
+    uint8_t first[SP_WG_INITIATION] = {1};
+    struct sp_session_msg m;
+    struct sp_plan plan;
+    both_up(SP_MAPPING_ENDPOINT, 0);
+    assert_true(connect_ab(first, &m, &plan));
+    rig_wait(&r, 20 * SP_SEC); /* the last try has left */
+    struct sp_probe p = {.kind = SP_PROBE_PING, .cookie = 9, .size = 16};
+    fake_plain(&b, buf, sp_probe_write(&p, buf, sizeof buf));
+    rig_wait(&r, 20 * SP_SEC);
+    assert_int_equal(counts()->dropped_push_lost, 1);
+    assert_true(connect_ab(first, &m, &plan));
+}
+
 static void a_new_network_is_told(void **state) {
     uint8_t first[SP_WG_INITIATION] = {1};
     struct sp_session_msg m;
@@ -259,6 +273,7 @@ int main(void) {
         TEST(who_cannot_be_reached),
         TEST(no_relay_no_channel),
         TEST(pushes_are_sent_again),
+        TEST(a_push_is_lost_and_the_session_is_not),
         TEST(a_new_network_is_told),
         TEST(who_comes_late_is_brought_together),
         TEST(who_comes_too_late_is_not),

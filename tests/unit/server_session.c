@@ -54,6 +54,7 @@ static void pages_of_peers_are_complete(void **state) {
         size_t n = sp_session_peers_write((uint16_t)(30 + pages), &after, buf, sizeof buf);
         assert_true(fake_ask(&a, buf, n, &m));
         assert_true(m.has_seq);
+        assert_in_range(a.inbox[a.count - 1].len, 1, 1124 - 48); /* over IPv6 it fits the narrowest path */
         more = m.tc;
         while (sp_session_record(&m, &rec) == SP_OK) {
             assert_int_equal(rec.kind, SP_RECORD_KEY);
@@ -255,6 +256,11 @@ static void a_full_table_refuses(void **state) {
     assert_true(fake_handshake(&c));
     assert_int_equal(counts()->evicted, 1);
     assert_int_equal(r.s->overlay->sessions.count, 1);
+    /* Every session that ended did so for one reason. */
+    uint64_t n = 0;
+    assert_int_equal(rig_ctl(&r, SP_OP_METRICS, NULL), SP_OP_OK);
+    assert_true(rig_ctl_number(&r, "sessions_ended_total{reason=\"evicted\"}", &n) && n == 1);
+    assert_true(rig_ctl_number(&r, "sessions_ended_total{reason=\"other\"}", &n) && n == 0);
     fake_end(&c);
 }
 
