@@ -8,13 +8,11 @@
 enum { ECHO_REPLY = 0, UNREACHABLE = 3, ECHO = 8 };
 
 bool sp_net_icmp_allowed(struct sp_net *net, sp_instant now) {
-    if (net->errors_full_at < now)
-        net->errors_full_at = now;
-    if (net->errors_full_at > now + (ERROR_BURST - 1) * ERROR_EVERY) {
+    if (!sp_bucket_has(&net->errors, ERROR_EVERY, ERROR_BURST * ERROR_EVERY, now)) {
         sp_net_dropped(net, SP_NET_DROP_RATE);
         return false;
     }
-    net->errors_full_at += ERROR_EVERY;
+    sp_bucket_take(&net->errors, ERROR_EVERY, now);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SP_NET_IMPL_H
 #define SP_NET_IMPL_H
 
+#include "proto/base/bucket.h"
 #include "proto/base/bytes.h"
 #include "proto/base/csum.h"
 #include "proto/base/table.h"
@@ -186,7 +187,7 @@ struct sp_net {
     uint8_t *part_data;
     size_t part_size, map_size;
     uint64_t part_order;
-    sp_instant errors_full_at; /* the token bucket of ICMP errors */
+    struct sp_bucket errors; /* of ICMP */
     struct dhcp dhcp;
 };
 

@@ -1,5 +1,6 @@
 #include "proto/relay/relay.h"
 
+#include "proto/base/bucket.h"
 #include "proto/base/table.h"
 #include "proto/base/timers.h"
 
@@ -7,16 +8,11 @@
 #define BURST         SP_SEC
 #define INDEX_BIT     0x80000000u
 
-/* A token bucket, as the instant at which it will be full again. */
-struct bucket {
-    sp_instant full_at;
-};
-
 struct session {
     struct sp_link link;
     uint64_t id;
     struct sp_relay_where where;
-    struct bucket sent;
+    struct sp_bucket sent;
     struct end *ends; /* of its channels */
     uint32_t count;
 };
@@ -40,7 +36,7 @@ struct sp_relay {
     struct sp_relay_config config;
     struct sp_table sessions, ends;
     struct sp_timers timers;
-    struct bucket sent;
+    struct sp_bucket sent;
     struct sp_relay_counts counts;
 };
 
@@ -235,16 +231,14 @@ void sp_relay_close(struct sp_relay *r, uint64_t session, uint32_t index) {
 
 /* ---- frames ---- */
 
-/* Something is left: a bucket may go into debt by one batch, so that a batch larger than it passes in the end. */
-static bool has(const struct bucket *b, uint64_t per_s, sp_instant now) {
-    return per_s == 0 || b->full_at < sp_instant_add(now, BURST);
+/* Something is left: a bucket may go into debt by one batch, so that a batch larger than the bucket passes in the end. */
+static bool has(const struct sp_bucket *b, uint64_t per_s, sp_instant now) {
+    return per_s == 0 || sp_bucket_has(b, 1, BURST, now);
 }
 
-static void take(struct bucket *b, uint64_t per_s, size_t bytes, sp_instant now) {
-    if (per_s == 0)
-        return;
-    sp_instant from = b->full_at > now ? b->full_at : now;
-    b->full_at = sp_instant_add(from, (bytes * SP_SEC + per_s - 1) / per_s);
+static void take(struct sp_bucket *b, uint64_t per_s, size_t bytes, sp_instant now) {
+    if (per_s != 0)
+        sp_bucket_take(b, (bytes * SP_SEC + per_s - 1) / per_s, now);
 }
 
 static bool is_from(const struct sp_relay_where *w, const struct sp_addr *src, uint64_t stream) {

@@ -2,6 +2,7 @@
 #ifndef SP_WG_IMPL_H
 #define SP_WG_IMPL_H
 
+#include "proto/base/bucket.h"
 #include "proto/base/table.h"
 #include "proto/base/timers.h"
 #include "proto/wg/keypair.h"
@@ -82,14 +83,9 @@ struct sp_wg_keypair {
     struct sp_wg_replay replay;
 };
 
-struct wg_bucket {
-    sp_instant at;
-    uint64_t credit; /* ns */
-};
-
 struct wg_source {
     uint64_t hash;
-    struct wg_bucket bucket;
+    struct sp_bucket bucket;
 };
 
 /* ---- peers ---- */
@@ -139,7 +135,7 @@ struct sp_wg {
     struct sp_timers timers;
     struct sp_wg_peer *ready_first, *ready_last;
     struct sp_wg_keypair *retired; /* dead, but perhaps still held */
-    struct wg_bucket calm, most, cookies;
+    struct sp_bucket calm, most, cookies;
     struct wg_source sources[SOURCES];
     struct sp_wg_counts counts;
 };
@@ -170,7 +166,7 @@ void wg_cookie_make(struct sp_wg *wg, sp_instant now, const uint8_t *from, size_
 SP_CHECK bool wg_cookie_take(struct sp_wg_peer *p, const struct wg_cookie *m, sp_instant now);
 
 /* load.c */
-bool wg_bucket_take(struct wg_bucket *b, uint32_t per_s, uint32_t burst, sp_instant now);
+bool wg_rate_take(struct sp_bucket *b, uint32_t per_s, uint32_t burst, sp_instant now);
 bool wg_source_take(struct sp_wg *wg, const uint8_t *from, size_t from_len, sp_instant now);
 
 /* slots.c: the keypairs of a peer */

@@ -59,7 +59,7 @@ static void input_data(struct sp_wg *wg, const struct arrival *a, uint8_t *out, 
 static void send_cookie(struct sp_wg *wg, const struct arrival *a, uint32_t receiver, struct sp_wg_got *ret) {
     uint64_t most = (uint64_t)wg->config.initiations_max * COOKIES;
     uint32_t per_s = most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
-    if (!wg_bucket_take(&wg->cookies, per_s, per_s, a->now)) {
+    if (!wg_rate_take(&wg->cookies, per_s, per_s, a->now)) {
         wg->counts.dropped_rate++;
         return;
     }
@@ -83,7 +83,7 @@ static bool proven(struct sp_wg *wg, const struct arrival *a) {
 /* Whether an initiation is worth its work. Under load its source must prove itself, and gets a share only. */
 static bool affordable(struct sp_wg *wg, const struct arrival *a, uint32_t sender, struct sp_wg_got *ret) {
     const struct sp_wg_config *c = &wg->config;
-    if (!wg_bucket_take(&wg->calm, c->initiations_per_s, c->initiations_per_s, a->now)) {
+    if (!wg_rate_take(&wg->calm, c->initiations_per_s, c->initiations_per_s, a->now)) {
         if (!proven(wg, a)) {
             send_cookie(wg, a, sender, ret);
             return false;
@@ -93,7 +93,7 @@ static bool affordable(struct sp_wg *wg, const struct arrival *a, uint32_t sende
             return false;
         }
     }
-    if (!wg_bucket_take(&wg->most, c->initiations_max, c->initiations_max, a->now)) {
+    if (!wg_rate_take(&wg->most, c->initiations_max, c->initiations_max, a->now)) {
         wg->counts.dropped_rate++;
         return false;
     }

@@ -20,7 +20,6 @@ sp_err sp_wg_new(struct sp_wg **ret, const struct sp_wg_config *config, sp_insta
     sp_table_init(&wg->peers, config->mem, config->peers);
     sp_table_init(&wg->indices, config->mem, (size_t)config->peers * INDICES_A_PEER);
     wg->secret_at = SP_NEVER;
-    wg->calm = wg->most = wg->cookies = (struct wg_bucket){now, SP_SEC};
     *ret = wg;
     return SP_OK;
 }

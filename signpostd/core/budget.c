@@ -1,16 +1,12 @@
 #include "signpostd/core/budget.h"
 
-bool sp_bucket_has(const struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now) {
-    if (per_s == 0)
-        return false;
-    if (b->full_at <= now)
-        return true; /* a full bucket gives any cost, else a slow one could never pay for a join */
-    return b->full_at - now + cost * (SP_SEC / per_s) <= SP_BUCKET_BURST;
+bool sp_rate_has(const struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now) {
+    return per_s != 0 && sp_bucket_has(b, cost * (SP_SEC / per_s), SP_RATE_DEPTH, now);
 }
 
-void sp_bucket_take(struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now) {
-    sp_instant from = b->full_at > now ? b->full_at : now;
-    b->full_at = sp_instant_add(from, cost * (SP_SEC / per_s));
+void sp_rate_take(struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now) {
+    if (per_s != 0)
+        sp_bucket_take(b, cost * (SP_SEC / per_s), now);
 }
 
 sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16]) {
@@ -51,9 +47,9 @@ static struct sp_prefix *prefix_get(struct sp_budget *b, unsigned via, const str
 bool sp_budget_draw_prefix(struct sp_budget *b, unsigned kind, const struct sp_addr *src, uint32_t per_s, unsigned cost,
                            sp_instant now) {
     struct sp_prefix *p = prefix_get(b, kind, src);
-    if (!sp_bucket_has(&p->bucket, per_s, cost, now))
+    if (!sp_rate_has(&p->bucket, per_s, cost, now))
         return false;
-    sp_bucket_take(&p->bucket, per_s, cost, now);
+    sp_rate_take(&p->bucket, per_s, cost, now);
     return true;
 }
 
@@ -61,22 +57,22 @@ enum sp_refusal sp_budget_draw(struct sp_budget *b, const struct sp_budgets *rat
                                const struct sp_addr *src, struct sp_bucket *key, unsigned cost, sp_instant now) {
     uint32_t global_per_s = via == SP_VIA_UDP ? rates->verify_per_s : rates->verify_tcp_per_s;
     if (key != NULL) {
-        if (!sp_bucket_has(key, rates->verify_key_per_s, cost, now))
+        if (!sp_rate_has(key, rates->verify_key_per_s, cost, now))
             return SP_REFUSED_budget_key;
-    } else if (!sp_bucket_has(&b->strangers[via], rates->verify_stranger_per_s, cost, now)) {
+    } else if (!sp_rate_has(&b->strangers[via], rates->verify_stranger_per_s, cost, now)) {
         return SP_REFUSED_budget_global;
     }
-    if (!sp_bucket_has(&b->global[via], global_per_s, cost, now))
+    if (!sp_rate_has(&b->global[via], global_per_s, cost, now))
         return SP_REFUSED_budget_global;
     if (key != NULL) {
-        sp_bucket_take(key, rates->verify_key_per_s, cost, now);
+        sp_rate_take(key, rates->verify_key_per_s, cost, now);
     } else {
         struct sp_prefix *p = prefix_get(b, via, src);
-        if (!sp_bucket_has(&p->bucket, rates->verify_prefix_per_s, cost, now))
+        if (!sp_rate_has(&p->bucket, rates->verify_prefix_per_s, cost, now))
             return SP_REFUSED_budget_prefix;
-        sp_bucket_take(&p->bucket, rates->verify_prefix_per_s, cost, now);
-        sp_bucket_take(&b->strangers[via], rates->verify_stranger_per_s, cost, now);
+        sp_rate_take(&p->bucket, rates->verify_prefix_per_s, cost, now);
+        sp_rate_take(&b->strangers[via], rates->verify_stranger_per_s, cost, now);
     }
-    sp_bucket_take(&b->global[via], global_per_s, cost, now);
+    sp_rate_take(&b->global[via], global_per_s, cost, now);
     return SP_REFUSED_none;
 }

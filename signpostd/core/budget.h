@@ -2,16 +2,14 @@
 #ifndef SP_CORE_BUDGET_H
 #define SP_CORE_BUDGET_H
 
+#include "proto/base/bucket.h"
 #include "signpostd/core/update.h"
 
-/* A bucket is the instant at which it will be full again; full is the start. */
-struct sp_bucket {
-    sp_instant full_at;
-};
-#define SP_BUCKET_BURST (2 * SP_SEC)
+/* Buckets that hold two seconds' worth of a rate; of none a second they give nothing. */
+#define SP_RATE_DEPTH (2 * SP_SEC)
 
-bool sp_bucket_has(const struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now);
-void sp_bucket_take(struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now);
+bool sp_rate_has(const struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now);
+void sp_rate_take(struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now);
 
 #define SP_PREFIX_SETS 1024u
 #define SP_PREFIX_WAYS 8u

@@ -39,12 +39,12 @@ static void stun(struct sp_server *s, const struct sp_from *from, const uint8_t 
     struct sp_overlay *o = s->overlay;
     const struct sp_budgets *rates = &s->cfg.budgets;
     struct sp_relay_where to = {.addr = from->src, .local = from->dst, .stream = from->stream};
-    if (!sp_bucket_has(&o->stun, rates->stun_per_s, 1, s->now) ||
+    if (!sp_rate_has(&o->stun, rates->stun_per_s, 1, s->now) ||
         !sp_budget_draw_prefix(&o->gate, 0, &from->src, rates->stun_prefix_per_s, 1, s->now)) {
         o->counts.dropped_stun_budget++;
         return;
     }
-    sp_bucket_take(&o->stun, rates->stun_per_s, 1, s->now);
+    sp_rate_take(&o->stun, rates->stun_per_s, 1, s->now);
     uint8_t *room = sp_overlay_room(s, &to, SP_STUN_MAX);
     if (room == NULL)
         return;
@@ -99,7 +99,7 @@ static void initiation(struct sp_server *s, struct sp_realm *r, const struct sp_
                        size_t len) {
     struct sp_overlay *o = s->overlay;
     uint32_t per_s = s->cfg.budgets.initiations_max_per_s;
-    if (!sp_bucket_has(&o->handshakes, per_s, 1, s->now) && !sp_realm_hinted(s, &from->src, r)) {
+    if (!sp_rate_has(&o->handshakes, per_s, 1, s->now) && !sp_realm_hinted(s, &from->src, r)) {
         o->counts.dropped_initiation_budget++;
         return;
     }
@@ -107,7 +107,7 @@ static void initiation(struct sp_server *s, struct sp_realm *r, const struct sp_
     uint64_t cheap = n->cookies_sent + n->dropped_rate;
     sp_ctlsession_message(s, r, from, data, len);
     if (cheap == n->cookies_sent + n->dropped_rate)
-        sp_bucket_take(&o->handshakes, per_s, 1, s->now);
+        sp_rate_take(&o->handshakes, per_s, 1, s->now);
 }
 
 static bool wireguard(struct sp_server *s, const struct sp_from *from, const uint8_t *data, size_t len) {

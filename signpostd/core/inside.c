@@ -265,11 +265,11 @@ static void probe(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t 
 
 void sp_inside(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *packet, size_t len) {
     uint32_t per_s = s->cfg.budgets.session_requests_per_s;
-    if (!sp_bucket_has(&ses->requests, per_s, 1, s->now)) {
+    if (!sp_rate_has(&ses->requests, per_s, 1, s->now)) {
         s->overlay->counts.dropped_request_budget++;
         return;
     }
-    sp_bucket_take(&ses->requests, per_s, 1, s->now);
+    sp_rate_take(&ses->requests, per_s, 1, s->now);
     if (len > 0 && packet[0] >> 4 == 6)
         ip6(s, ses, packet, len);
     else

@@ -116,13 +116,13 @@ struct sp_realm *sp_realm_search(struct sp_server *s, const struct sp_from *from
     const struct sp_hint *hint = hint_of(s, &from->src);
     struct sp_realm *hinted = hint != NULL ? o->realms[hint->slot] : NULL;
     uint32_t per_s = s->cfg.budgets.searches_per_s;
-    if (hinted != NULL && sp_bucket_has(&o->known_searches, per_s, 1, s->now)) {
-        sp_bucket_take(&o->known_searches, per_s, 1, s->now);
+    if (hinted != NULL && sp_rate_has(&o->known_searches, per_s, 1, s->now)) {
+        sp_rate_take(&o->known_searches, per_s, 1, s->now);
         if (sp_wg_mine(hinted->wg, data, len))
             return hinted;
     }
     /* A hash for each zone, all of them for every forgery: bounded. */
-    if (!sp_bucket_has(&o->searches, per_s, o->realm_count, s->now)) {
+    if (!sp_rate_has(&o->searches, per_s, o->realm_count, s->now)) {
         o->counts.dropped_initiation_budget++;
         return NULL;
     }
@@ -136,7 +136,7 @@ struct sp_realm *sp_realm_search(struct sp_server *s, const struct sp_from *from
         if (sp_wg_mine(r->wg, data, len))
             found = r;
     }
-    sp_bucket_take(&o->searches, per_s, tried, s->now);
+    sp_rate_take(&o->searches, per_s, tried, s->now);
     return found;
 }
 
@@ -265,9 +265,9 @@ sp_err sp_realm_roster(struct sp_server *s, struct sp_realm *r, const struct sp_
     if (r->roster == NULL) {
         if (sp_zone_names(r->zone) > SP_ROSTER_MAX)
             return SP_ERR_FULL;
-        if (!sp_bucket_has(&o->rosters, s->cfg.budgets.rosters_per_s, 1, s->now))
+        if (!sp_rate_has(&o->rosters, s->cfg.budgets.rosters_per_s, 1, s->now))
             return SP_ERR_BUDGET;
-        sp_bucket_take(&o->rosters, s->cfg.budgets.rosters_per_s, 1, s->now);
+        sp_rate_take(&o->rosters, s->cfg.budgets.rosters_per_s, 1, s->now);
         uint32_t keys;
         size_t bytes;
         roster_measure(r, &keys, &bytes);

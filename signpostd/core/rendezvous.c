@@ -178,12 +178,12 @@ uint16_t sp_rendezvous(struct sp_server *s, struct sp_ctlsession *a, const struc
     struct sp_overlay *o = s->overlay;
     uint32_t per_s = s->cfg.budgets.connects_per_s;
     struct sp_ctlsession *b = NULL;
-    if (!sp_bucket_has(&a->connects, per_s, 1, s->now)) {
+    if (!sp_rate_has(&a->connects, per_s, 1, s->now)) {
         o->counts.dropped_connect_budget++;
         *ret_why = "too many connects; try again later";
         return SP_RCODE_REFUSED;
     }
-    sp_bucket_take(&a->connects, per_s, 1, s->now);
+    sp_rate_take(&a->connects, per_s, 1, s->now);
     uint16_t rcode = look_up(s, a, m, &b, ret_why);
     if (rcode != SP_RCODE_NOERROR)
         return rcode;
@@ -198,11 +198,11 @@ uint16_t sp_rendezvous(struct sp_server *s, struct sp_ctlsession *a, const struc
     side_of(b, end_of(p, b)->channel, &of_b);
     sp_plan_make(ret, &of_a, &of_b, true);
     o->counts.plans++;
-    if (!sp_bucket_has(&p->pushes, PUSHES_PER_S, 1, s->now)) {
+    if (!sp_rate_has(&p->pushes, PUSHES_PER_S, 1, s->now)) {
         o->counts.dropped_connect_budget++; /* the peer has heard of it just now */
         return SP_RCODE_NOERROR;
     }
-    sp_bucket_take(&p->pushes, PUSHES_PER_S, 1, s->now);
+    sp_rate_take(&p->pushes, PUSHES_PER_S, 1, s->now);
     if (push_plan(s, b, a, false, &of_b, &of_a, m))
         return SP_RCODE_NOERROR;
     *ret_why = "too much waits for the device; try again later";
@@ -213,9 +213,9 @@ void sp_rendezvous_renew(struct sp_server *s, struct sp_ctlsession *a) {
     for (struct sp_ring *r = a->pairs.next; r != &a->pairs; r = r->next) {
         struct sp_pair *p = SP_CONTAINER(r, struct sp_pair_end, ring)->pair;
         struct sp_ctlsession *b = p->end[p->end[0].session == a ? 1 : 0].session;
-        if (!b->up || b->stale || !sp_bucket_has(&p->pushes, PUSHES_PER_S, 1, s->now))
+        if (!b->up || b->stale || !sp_rate_has(&p->pushes, PUSHES_PER_S, 1, s->now))
             continue;
-        sp_bucket_take(&p->pushes, PUSHES_PER_S, 1, s->now);
+        sp_rate_take(&p->pushes, PUSHES_PER_S, 1, s->now);
         struct sp_side of_a, of_b;
         open_channel(s, a, b, p);
         side_of(a, end_of(p, a)->channel, &of_a);

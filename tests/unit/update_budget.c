@@ -181,12 +181,13 @@ static void a_join_costs_three(void **state) {
 static void buckets(void **state) {
     struct sp_bucket b = {0};
     sp_instant now = 1000 * SP_SEC;
-    assert_false(sp_bucket_has(&b, 0, 1, now)); /* nothing a second is nothing */
-    assert_true(sp_bucket_has(&b, 1, 5, now));  /* a full one gives any cost, */
-    sp_bucket_take(&b, 1, 5, now);
-    assert_false(sp_bucket_has(&b, 1, 1, now)); /* and pays it back */
-    assert_false(sp_bucket_has(&b, 1, 1, now + 3 * SP_SEC));
-    assert_true(sp_bucket_has(&b, 1, 1, now + 4 * SP_SEC));
+    sp_rate_take(&b, 0, 1, now);
+    assert_false(sp_rate_has(&b, 0, 1, now)); /* nothing a second is nothing */
+    assert_true(sp_rate_has(&b, 1, 5, now));  /* a full one gives any cost, */
+    sp_rate_take(&b, 1, 5, now);
+    assert_false(sp_rate_has(&b, 1, 1, now)); /* and pays it back */
+    assert_false(sp_rate_has(&b, 1, 1, now + 3 * SP_SEC));
+    assert_true(sp_rate_has(&b, 1, 1, now + 4 * SP_SEC));
 }
 
 static void prefix_table_is_bounded(void **state) {
