@@ -11,6 +11,7 @@ import time
 import pytest
 
 from conftest import BUILD
+from devices import await_true
 
 WGPEER = BUILD / "tests/interop/wgpeer"
 THEIRS, OURS, OURS_TOO, PORT = "192.0.2.1", "192.0.2.2", "192.0.2.3", 51820
@@ -27,13 +28,6 @@ pytestmark = [
 def run(*command, space=None, stdin=None, check=True):
     inside = ["ip", "netns", "exec", space] if space else []
     return subprocess.run([*inside, *map(str, command)], input=stdin, capture_output=True, text=True, check=check, timeout=60).stdout
-
-
-def await_true(check, what, seconds=15):
-    until = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < until, f"waited in vain for {what}"
-        time.sleep(0.1)
 
 
 class Pair:

@@ -127,23 +127,24 @@ static void a_name_alone_probes_once(void **state) {
     end(p);
 }
 
+static void only_the_relay_carries(struct path_rig *p) {
+    assert_true(traffic(p, SP_SEC) < SP_SEC);
+    keep_talking(p, 3 * SP_SEC);
+    assert_true(path_relayed(p, 0) && path_relayed(p, 1));
+    assert_int_equal(p->direct, 0);
+}
+
 static void without_a_direct_way_the_relay_carries(void **state) {
     struct path_rig *p = begin(NULL);
     p->no_direct = true;
-    assert_true(traffic(p, SP_SEC) < SP_SEC);
-    path_pass(p, 3 * SP_SEC);
-    assert_true(path_relayed(p, 0) && path_relayed(p, 1));
-    assert_int_equal(p->direct, 0);
+    only_the_relay_carries(p);
     end(p);
 }
 
 static void the_owner_wants_no_direct_path(void **state) {
     struct sp_overlay_config c = {.no_direct = true};
     struct path_rig *p = begin(&c);
-    assert_true(traffic(p, SP_SEC) < SP_SEC);
-    keep_talking(p, 3 * SP_SEC);
-    assert_true(path_relayed(p, 0) && path_relayed(p, 1));
-    assert_int_equal(p->direct, 0);
+    only_the_relay_carries(p);
     end(p);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/base/mem.h"
+#include "proto/linux/clock.h"
 #include "proto/wg/keypair.h"
 
 #define SEALERS  3
@@ -28,17 +29,6 @@ static uint8_t messages[ALL][WIRE];
 static _Atomic unsigned opened[ALL], replayed, dead;
 static struct sp_wg_keypair *sealing, *opening;
 
-static void *grant(void *ctx, size_t bytes) {
-    void *p = aligned_alloc(SP_CHUNK, bytes);
-    if (p != NULL)
-        memset(p, 0, bytes);
-    return p;
-}
-
-static void release(void *ctx, void *chunk, size_t bytes) {
-    free(chunk);
-}
-
 static void give(unsigned to, const uint8_t *data, size_t len, struct sp_wg_got *ret) {
     uint8_t out[256];
     sp_wg_input(ends[to].wg, SP_SEC, (sp_wall){1}, (const uint8_t *)"from", 4, data, len, out, ret);
@@ -56,7 +46,7 @@ static int set_up(void **state) {
         struct sp_wg_config c = {.mem = &ends[i].mem, .rng = &ends[i].rng, .peers = 2, .initiations_per_s = 9, .initiations_max = 9};
         seed[0] = c.secret[5] = (uint8_t)(i + 1);
         sp_rng_init(&ends[i].rng, seed);
-        sp_mem_init(&ends[i].mem, (struct sp_grant){NULL, grant, release}, 4 * SP_CHUNK);
+        sp_mem_init(&ends[i].mem, spl_grant(), 4 * SP_CHUNK);
         assert_int_equal(sp_wg_new(&ends[i].wg, &c, SP_SEC), SP_OK);
     }
     for (unsigned i = 0; i < 2; i++)

@@ -100,16 +100,20 @@ static bool pattern(uint8_t *pages, bool make) {
     return true;
 }
 
-static sp_err try_disk(uint8_t *pages) {
-    SP_TRY(count_boot(pages));
+/* Written, flushed, and read back as it was. */
+static sp_err there_and_back(uint8_t *pages) {
     pattern(pages, true);
-    sp_instant before = spx_now();
     SP_TRY(fill(pages, SP_BLK_WRITE));
     SP_TRY(run_one(SP_BLK_FLUSH, 0, 0, NULL));
     memset(pages, 0, (size_t)REQUESTS * BLOCKS * SP_BLK_SIZE);
     SP_TRY(fill(pages, SP_BLK_READ));
-    if (!pattern(pages, false))
-        return SP_ERR_CORRUPT;
+    return pattern(pages, false) ? SP_OK : SP_ERR_CORRUPT;
+}
+
+static sp_err try_disk(uint8_t *pages) {
+    SP_TRY(count_boot(pages));
+    sp_instant before = spx_now();
+    SP_TRY(there_and_back(pages));
     spx_print("devices: disk wrote and read %u blocks in %u ms\n", (uint64_t)REQUESTS * BLOCKS,
               (spx_now() - before) / SP_MS);
     if (run_one(SP_BLK_READ, disk.disk.blocks, 1, pages) != SP_ERR_RANGE)
@@ -121,13 +125,7 @@ static sp_err try_disk(uint8_t *pages) {
 static sp_err churn(uint8_t *pages) {
     uint64_t rounds = 0;
     for (; !ending; rounds++) {
-        pattern(pages, true);
-        SP_TRY(fill(pages, SP_BLK_WRITE));
-        SP_TRY(run_one(SP_BLK_FLUSH, 0, 0, NULL));
-        memset(pages, 0, (size_t)REQUESTS * BLOCKS * SP_BLK_SIZE);
-        SP_TRY(fill(pages, SP_BLK_READ));
-        if (!pattern(pages, false))
-            return SP_ERR_CORRUPT;
+        SP_TRY(there_and_back(pages));
         if (rounds == 0)
             spx_print("devices: disk churns\n");
     }
