@@ -17,6 +17,7 @@ void sp_limits_default(struct sp_limits *ret) {
         .sessions = 100000,
         .channels = 200000,
         .channels_per_session = 256,
+        .operator_request = 1u << 20,
         .memory = (size_t)4 << 30,
     };
 }
@@ -35,8 +36,9 @@ void sp_server_config_default(struct sp_server_config *ret) {
 /* ---- beginning and end ---- */
 
 static sp_err check(const struct sp_server_config *c) {
-    bool ok = c->limits.channels_per_session > 0 && c->limits.zones > 0 && c->limits.names > 0 && c->limits.updates_in_flight > 0 && c->udp_size_max >= 512 &&
-              c->udp_size_max <= 4096 && c->nsid_len <= sizeof c->nsid && c->grant.grant != NULL &&
+    bool ok = c->limits.channels_per_session > 0 && c->limits.zones > 0 && c->limits.names > 0 &&
+              c->limits.updates_in_flight > 0 && c->udp_size_max >= 512 && c->udp_size_max <= 4096 &&
+              c->nsid_len <= sizeof c->nsid && c->operator_count <= SP_OPERATORS && c->grant.grant != NULL &&
               c->grant.release != NULL;
     return ok ? SP_OK : SP_ERR_RANGE;
 }

@@ -7,6 +7,8 @@
 #include "proto/base/trace.h"
 #include "signpostd/core/update.h"
 
+#define SP_OPERATORS 4
+
 struct sp_limits {
     uint32_t zones, names, devices, leases, keys, invites;
     uint32_t streams, streams_per_prefix; /* open TCP connections */
@@ -14,6 +16,7 @@ struct sp_limits {
     uint32_t sessions;                    /* control sessions */
     uint32_t channels;                    /* of the relay */
     uint32_t channels_per_session;        /* peers that one session is brought together with at a time */
+    uint32_t operator_request;            /* bytes of an operator's request from afar */
     size_t memory;                        /* bytes of chunks */
 };
 void sp_limits_default(struct sp_limits *ret);
@@ -29,6 +32,8 @@ struct sp_server_config {
     uint16_t udp_size_max;
     uint8_t nsid[64];
     uint8_t nsid_len;
+    uint8_t operators[SP_OPERATORS][SP_ED25519_PUB]; /* who may operate it from afar */
+    uint8_t operator_count;
     bool wildcard_ok; /* reserved, false */
     struct sp_trace trace;
 };
