@@ -686,5 +686,28 @@ def test_agent_with_resolvconf(phone, laptop, overlay, unpacked):
         overlay_address("del", overlay.space, network)
 
 
+def test_agent_that_was_killed_heals_at_its_next_start(phone, unpacked):
+    """Also with another way to be asked, since then."""
+    (phone.folder / "work").mkdir()
+    env = {"ROOT": str(unpacked("resolvconf")), "WORK": str(phone.folder / "work"), "KIND": "resolvconf",
+           "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={phone.folder}/none"}
+    phone.up("--dns", "resolvconf", env=env, setup=RESOLVCONF_HOST)
+    inside = ["nsenter", "-t", str(phone.agent.pid), "-m", "-n"]
+    keeper = subprocess.Popen([*inside, "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE)  # of its files
+    keeper.stdout.read(1)
+    phone.processes.append(keeper)
+    inside[2] = str(keeper.pid)
+
+    def asked_servers():
+        return servers(subprocess.run([*inside, "cat", "/etc/resolv.conf"], capture_output=True, text=True, check=True).stdout)
+
+    await_true(lambda: len(asked_servers()) == 2, "the agent to be asked first")
+    stop(phone.agent, signal.SIGKILL)
+    assert len(asked_servers()) == 2
+    again = subprocess.Popen([*inside, AGENT, "--state", phone.device.state, "up", "--dns", "none"], stderr=open(phone.folder / "agent.log", "ab"))
+    phone.processes.append(again)
+    await_true(lambda: asked_servers() == ["192.0.2.53"], "the host's resolver to be as before")
+
+
 def overlay_address(verb, space, address):
     subprocess.run(["ip", "-n", space, "addr", verb, f"{address}/24", "dev", "bridge"], check=True, capture_output=True)
