@@ -4,8 +4,9 @@
 
 #include "proto/control/operator.h"
 #include "proto/crypto/crypto.h"
+#include "proto/dns/text.h"
 #include "unikernel/boot/boot.h"
-#include "unikernel/host/cmdline.h"
+#include "unikernel/host/config.h"
 #include "unikernel/host/loop.h"
 #include "unikernel/lib/pages.h"
 #include "unikernel/lib/random.h"
@@ -14,12 +15,15 @@
 
 #define GRANT_FRAMES 2
 #define BUFFERS      64 /* frames, a direction */
+#define SERVER_ADDRS 8  /* of the zone's name server */
+#define ADDR_TEXT    48
 
 static struct spx_cmdline wanted;
 static struct spx_grants grants;
 static struct spx_loop loop;
 static struct sp_mem net_mem;
 static struct sp_rng net_rng;
+static char addr_texts[SERVER_ADDRS][ADDR_TEXT];
 
 /* Always false. */
 static bool failed(const char *what, sp_err err, const char *hint) {
@@ -83,16 +87,14 @@ static bool open_disk(void) {
 /* ---- the cores ---- */
 
 static bool open_direct(void) {
-    struct sp_net_config c = {
-        .mem = &net_mem, .rng = &net_rng, .mtu = loop.net.mtu, .ports = {53}, .port_count = 1, .static_count = 1};
+    struct sp_net_config c = {.mem = &net_mem, .rng = &net_rng, .mtu = loop.net.mtu};
     uint8_t seed[SP_RNG_SEED];
     spx_random_fill(seed, sizeof seed);
     sp_rng_init(&net_rng, seed);
     sp_wipe(seed, sizeof seed);
     sp_mem_init(&net_mem, spx_pages_grant(), SP_CHUNK);
-    spx_random_fill(c.secret, sizeof c.secret);
     memcpy(c.mac, loop.net.mac, sizeof c.mac);
-    c.statics[0] = (struct sp_net_static){wanted.address, wanted.bits, wanted.gateway};
+    spx_config_net(&wanted, &c);
     sp_err err = sp_direct_init(&loop.direct, &c);
     return err == SP_OK || failed("the interface", err, "");
 }
@@ -150,25 +152,42 @@ static bool operate(enum sp_op_verb verb, const char *const *args, size_t n, boo
     return wr.err == SP_OK && spx_loop_ask(&loop, buf, sp_wr_len(&wr)) && read_reply(say);
 }
 
+/* The addresses that the zone gives to its name server, as texts in ret. Waits for the first one of the network's. */
+static size_t addresses(char ret[SERVER_ADDRS][ADDR_TEXT]) {
+    struct sp_addr addrs[SERVER_ADDRS];
+    size_t n = wanted.public.count;
+    memcpy(addrs, wanted.public.addrs, sizeof wanted.public.addrs);
+    while (n == 0 && !loop.ended && (n = sp_net_addresses(loop.direct.net, addrs, SERVER_ADDRS)) == 0)
+        spx_loop_step(&loop);
+    for (size_t i = 0; i < n; i++) {
+        struct sp_wr wr = sp_wr_init((uint8_t *)ret[i], ADDR_TEXT);
+        if (addrs[i].family == 4)
+            sp_text_ip4(&wr, addrs[i].ip);
+        else
+            sp_text_ip6(&wr, addrs[i].ip);
+        sp_wr_u8(&wr, 0);
+    }
+    return n;
+}
+
 /* The zone as the disk has it, or a new one. */
 static bool open_zone(void) {
-    const char *const args[] = {wanted.zone.s, wanted.ns.s, wanted.ip.s};
+    const char *args[2 + SERVER_ADDRS] = {wanted.zone.s, wanted.ns.s};
     while (!sp_server_ready(loop.server) && !loop.ended)
         spx_loop_step(&loop);
+    size_t n = addresses(addr_texts);
     if (loop.ended)
         return false;
-    return operate(SP_OP_ZONE_DS, args, 1, false) || operate(SP_OP_ZONE_ADD, args, 3, true);
+    for (size_t i = 0; i < n; i++)
+        args[2 + i] = addr_texts[i];
+    return operate(SP_OP_ZONE_DS, args, 1, false) || operate(SP_OP_ZONE_ADD, args, 2 + n, true);
 }
 
 /* ---- beginning and end ---- */
 
 static bool start(const char *command) {
-    struct spx_text why;
-    if (!spx_cmdline_read(&wanted, command, &why)) {
-        spx_print("signpost: %s\n", why.s);
-        return false;
-    }
-    if (!open_xen() || !open_net() || !open_disk() || !open_direct() || !open_server())
+    if (!open_xen() || !spx_config_load(&wanted, &loop.store, command) || !open_net() || !open_disk() ||
+        !open_direct() || !open_server())
         return false;
     sp_err err = spx_loop_start(&loop);
     return err == SP_OK || failed("control/shutdown", err, "");
@@ -182,7 +201,7 @@ unsigned spx_main(const char *command_line) {
         return SPX_CRASH;
     }
     if (open_zone())
-        spx_print("signpost: serving %s at %s, %u KiB of memory in use, %u KiB free\n", wanted.zone.s, wanted.ip.s,
+        spx_print("signpost: serving %s at %s, %u KiB of memory in use, %u KiB free\n", wanted.zone.s, addr_texts[0],
                   (uint64_t)(before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024),
                   (uint64_t)spx_pages_left() * (SPX_PAGE_SIZE / 1024));
     else if (!loop.ended)
