@@ -119,12 +119,6 @@ gdt_ptr:
         .word   . - gdt - 1
         .quad   gdt
 
-        .section .text.hypercall, "ax"
-        .balign 4096
-        .globl hypercall_page
-hypercall_page:
-        .skip   4096
-
         .bss
         .balign 4096
         .globl  boot_tables

@@ -3,11 +3,13 @@
 
 The image is linked twice: without the table, to make it, and with it. The table lies behind the text, which therefore stays
 where it is."""
+import collections
 import re
 import subprocess
 import sys
 
 KEEP_MAX = 255
+TOKENS = range(128, 256)  # bytes that no name has: each stands for a pair of bytes or of tokens
 MARKS = ("image_start", "rodata_start")  # of the linker script, where something else starts too
 
 
@@ -38,16 +40,39 @@ def functions(nm, image):
     return start, [(at, best[at][1]) for at in sorted(best) if start <= at < end]
 
 
-def main():
-    nm, image, output = sys.argv[1:]
-    start, rows = functions(nm, image)
-    table, before, at_before = bytearray(), "", start - 1
-    for at, name in rows:
+def endings(names):
+    """How much of the name before each name keeps, and what follows."""
+    before = b""
+    for name in names:
         keep = 0
         while keep < min(len(name), len(before), KEEP_MAX) and name[keep] == before[keep]:
             keep += 1
-        table += distance(at - at_before) + bytes([keep]) + name[keep:].encode() + b"\0"
-        before, at_before = name, at
+        yield keep, name[keep:]
+        before = name
+
+
+def shorten(texts):
+    """Replaces the pair that is most frequent by a token, over and over. The pairs, and the texts."""
+    pairs = []
+    for token in TOKENS:
+        found = collections.Counter(text[i : i + 2] for text in texts for i in range(len(text) - 1))
+        pair, n = min(found.items(), key=lambda item: (-item[1], item[0]), default=(b"", 0))
+        if n < 4:
+            break
+        pairs.append(pair)
+        texts = [text.replace(pair, bytes([token])) for text in texts]
+    return pairs, texts
+
+
+def main():
+    nm, image, output = sys.argv[1:]
+    start, rows = functions(nm, image)
+    kept = list(endings([name.encode("ascii") for _, name in rows]))
+    pairs, texts = shorten([text for _, text in kept])
+    table, before = bytearray([len(pairs)]) + b"".join(pairs), start - 1
+    for (at, _), (keep, _), text in zip(rows, kept, texts):
+        table += distance(at - before) + bytes([keep]) + text + b"\0"
+        before = at
     table.append(0)
     with open(output, "w", encoding="ascii") as out:
         out.write('/* Made by symbols.py. */\n#include <stdint.h>\nextern const uint8_t spx_symbols[];\n')
