@@ -28,6 +28,8 @@ enum sp_op_verb {
     SP_OP_LOG,           /* zone -> chain head and the newest records kept in memory */
     SP_OP_METRICS,       /* -> U64 items; a key is a Prometheus sample without prefix: queries_by_type_total{type="A"} */
     SP_OP_STOP,
+    SP_OP_ZONE_SERVER,   /* "4", "6" or "46", zone, ns name or empty, then 0..n addresses as text: of these families the ns name gets
+                            exactly these -> "changed" (with the SOA; 0: nothing), "serial" */
 };
 
 enum sp_op_status { SP_OP_OK, SP_OP_FAILED, SP_OP_USAGE };

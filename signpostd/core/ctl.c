@@ -215,6 +215,7 @@ static const struct verb *verb_find(unsigned number) {
         [SP_OP_LOG] = {sp_ctl_log, false, false},
         [SP_OP_METRICS] = {sp_ctl_metrics, true, false},
         [SP_OP_STOP] = {sp_ctl_stop, true, false},
+        [SP_OP_ZONE_SERVER] = {sp_ctl_zone_server, false, true},
     };
     return number < sizeof verbs / sizeof *verbs && verbs[number].run != NULL ? &verbs[number] : NULL;
 }

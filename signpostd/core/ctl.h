@@ -47,6 +47,7 @@ size_t sp_ctl_decimal(char ret[24], uint64_t v); /* zero-terminated */
 /* The verbs. */
 void sp_ctl_status(struct sp_ctl *c);
 void sp_ctl_zone_add(struct sp_ctl *c);
+void sp_ctl_zone_server(struct sp_ctl *c);
 void sp_ctl_zone_list(struct sp_ctl *c);
 void sp_ctl_zone_import(struct sp_ctl *c);
 void sp_ctl_zone_export(struct sp_ctl *c);

@@ -13,13 +13,9 @@ struct add {
     unsigned count;
 };
 
-static bool add_read(struct sp_ctl *c, struct add *a) {
+/* The name server and its addresses. */
+static bool server_read(struct sp_ctl *c, struct add *a) {
     struct sp_rd text;
-    if (!sp_ctl_arg(c, "zone", &text))
-        return false;
-    if (sp_name_from_text(&a->zone, (const char *)text.pos, sp_rd_left(&text), NULL) != SP_OK)
-        return SP_CTL_USAGE(c, "the zone is not a domain name");
-    sp_name_lower(&a->zone);
     if (!sp_ctl_arg(c, "name of the name server, or nothing", &text))
         return false;
     sp_err err = sp_rd_left(&text) == 0 ? sp_name_prepend(&a->ns, "ns", 2, &a->zone)
@@ -40,12 +36,31 @@ static bool add_read(struct sp_ctl *c, struct add *a) {
     return true;
 }
 
+static bool add_read(struct sp_ctl *c, struct add *a) {
+    struct sp_rd text;
+    if (!sp_ctl_arg(c, "zone", &text))
+        return false;
+    if (sp_name_from_text(&a->zone, (const char *)text.pos, sp_rd_left(&text), NULL) != SP_OK)
+        return SP_CTL_USAGE(c, "the zone is not a domain name");
+    sp_name_lower(&a->zone);
+    return server_read(c, a);
+}
+
 static sp_err put_one(struct sp_txn *t, const struct sp_name *owner, uint16_t type, const void *rdata, size_t len) {
     uint8_t data[2 + 600];
     sp_put_u16(data, (uint16_t)len);
     memcpy(data + 2, rdata, len);
     struct sp_rrs rrs = {type, SP_CLASS_IN, ADD_TTL, 1, data, len + 2};
     return sp_txn_put(t, owner, &rrs);
+}
+
+static sp_err put_addresses(struct sp_txn *t, const struct add *a, uint8_t family, uint32_t ttl) {
+    bool changed;
+    for (unsigned i = 0; i < a->count; i++)
+        if (a->addrs[i].family == family)
+            SP_TRY(sp_txn_add_rr(t, &a->ns, family == 4 ? SP_TYPE_A : SP_TYPE_AAAA, ttl, a->addrs[i].ip,
+                                 family == 4 ? 4 : 16, &changed));
+    return SP_OK;
 }
 
 static sp_err put_soa(struct sp_server *s, struct sp_txn *t, const struct add *a) {
@@ -82,10 +97,8 @@ static sp_err put_all(struct sp_server *s, struct sp_txn *t, const struct sp_zon
     struct sp_wr wr = sp_wr_init(ns, sizeof ns);
     sp_name_write(&wr, &a->ns);
     SP_TRY(put_one(t, &a->zone, SP_TYPE_NS, ns, sp_wr_len(&wr)));
-    for (unsigned i = 0; i < a->count; i++) {
-        bool v4 = a->addrs[i].family == 4, changed;
-        SP_TRY(sp_txn_add_rr(t, &a->ns, v4 ? SP_TYPE_A : SP_TYPE_AAAA, ADD_TTL, a->addrs[i].ip, v4 ? 4 : 16, &changed));
-    }
+    SP_TRY(put_addresses(t, a, 4, ADD_TTL));
+    SP_TRY(put_addresses(t, a, 6, ADD_TTL));
     return put_signpost(t, z);
 }
 
@@ -167,6 +180,71 @@ void sp_ctl_zone_add(struct sp_ctl *c) {
     sp_ctl_name(&c->wr, "ns", &a.ns);
     sp_op_text(&c->wr, "trust", "hosted");
     reply_ds(c, z);
+}
+
+/* ---- zone server ---- */
+
+/* The addresses of one family become these; the TTL stays. */
+static sp_err replace_addresses(struct sp_txn *t, const struct sp_zone *z, const struct add *a, uint8_t family) {
+    uint16_t type = family == 4 ? SP_TYPE_A : SP_TYPE_AAAA;
+    const struct sp_node *n = sp_zone_node(z, &a->ns);
+    const struct sp_rrset *old = n != NULL ? sp_node_rrset(n, type) : NULL;
+    uint32_t ttl = old != NULL ? old->ttl : ADD_TTL;
+    bool changed;
+    if (old != NULL)
+        SP_TRY(sp_txn_del_rrset(t, &a->ns, type, &changed));
+    return put_addresses(t, a, family, ttl);
+}
+
+static bool is_server(const struct sp_zone *z, const struct sp_name *ns) {
+    const struct sp_rrset *set = sp_node_rrset(sp_zone_node(z, sp_zone_apex(z)), SP_TYPE_NS);
+    struct sp_rd rd = sp_rd_init(set != NULL ? set->data : NULL, set != NULL ? set->len : 0);
+    const uint8_t *rdata;
+    size_t len;
+    while (sp_rrs_next(&rd, &rdata, &len))
+        if (len == ns->len && sp_name_equal_bytes(rdata, ns->wire, len))
+            return true;
+    return false;
+}
+
+/* The change to those families of the addresses, perhaps none; false: the reply says why not. */
+static bool server_prepare(struct sp_ctl *c, struct sp_zone *z, const struct add *a, const struct sp_rd *families,
+                           struct sp_change *ret) {
+    struct sp_txn *t;
+    sp_err err = sp_txn_begin(&t, z);
+    if (err != SP_OK)
+        return sp_ctl_fail_change(c, err);
+    for (const uint8_t *p = families->pos; p < families->end && err == SP_OK; p++)
+        err = *p == '4' || *p == '6' ? replace_addresses(t, z, a, *p - '0') : SP_ERR_FORM;
+    if (err == SP_OK)
+        err = sp_updater_txn(c->s->updater, z, t, true, ret);
+    if (err == SP_OK || err == SP_ERR_NOENT) /* nothing changes, and the transaction was given up */
+        return true;
+    sp_txn_undo(t);
+    return err == SP_ERR_FORM ? SP_CTL_USAGE(c, "the families are 4, 6 or 46") : sp_ctl_fail_change(c, err);
+}
+
+void sp_ctl_zone_server(struct sp_ctl *c) {
+    struct add a = {0};
+    struct sp_change change = {0};
+    struct sp_zone *z;
+    struct sp_rd families;
+    char text[SP_NAME_TEXT_MAX];
+    if (!sp_ctl_arg(c, "families", &families) || !sp_ctl_arg_zone(c, &z))
+        return;
+    a.zone = *sp_zone_apex(z);
+    if (!server_read(c, &a))
+        return;
+    sp_name_to_text(&a.ns, text);
+    if (!is_server(z, &a.ns)) {
+        (void)SP_CTL_FAIL(c, "add it to the NS records first", text, " is no name server of the zone");
+        return;
+    }
+    if (!server_prepare(c, z, &a, &families, &change) || (change.rrsets > 0 && !sp_ctl_change(c, &change)))
+        return;
+    sp_ctl_name(&c->wr, "ns", &a.ns);
+    sp_op_u64(&c->wr, "changed", change.rrsets);
+    sp_op_u64(&c->wr, "serial", sp_zone_serial(z));
 }
 
 /* ---- the others ---- */

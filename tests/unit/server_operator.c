@@ -56,6 +56,45 @@ static void a_new_zone_answers_signed(void **state) {
     assert_non_null(strstr(error(), "already"));
 }
 
+static uint64_t reply_number(const char *key) {
+    uint64_t n = 0;
+    assert_true(rig_ctl_number(&r, key, &n));
+    return n;
+}
+
+static size_t addresses(const char *name, uint16_t type) {
+    const struct rig_out *o = ask(name, type);
+    return rig_answers(o->data, o->len, type);
+}
+
+static void a_name_servers_addresses_are_replaced(void **state) {
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_ADD, "moves.example.", "", "198.51.100.2", "2001:db8::2", NULL), SP_OP_OK);
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_SERVER, "4", "moves.example.", "", "198.51.100.3", "198.51.100.4", NULL),
+                     SP_OP_OK);
+    assert_int_equal(reply_number("changed"), 2);
+    uint64_t serial = reply_number("serial");
+    assert_int_equal(addresses("ns.moves.example.", SP_TYPE_A), 2);
+    assert_int_equal(addresses("ns.moves.example.", SP_TYPE_AAAA), 1);
+    /* The same again changes nothing. */
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_SERVER, "46", "moves.example.", "ns.moves.example.", "198.51.100.4",
+                             "2001:db8::2", "198.51.100.3", NULL),
+                     SP_OP_OK);
+    assert_int_equal(reply_number("changed"), 0);
+    assert_int_equal(reply_number("serial"), serial);
+    /* None of a family: they go. Also after a restart. */
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_SERVER, "46", "moves.example.", "", "198.51.100.5", NULL), SP_OP_OK);
+    assert_int_equal(reply_number("serial"), serial + 1);
+    rig_power_cut(&r);
+    assert_int_equal(addresses("ns.moves.example.", SP_TYPE_A), 1);
+    assert_int_equal(addresses("ns.moves.example.", SP_TYPE_AAAA), 0);
+    assert_int_equal(
+        rig_ctl(&r, SP_OP_ZONE_SERVER, "4", "moves.example.", "other.moves.example.", "198.51.100.3", NULL),
+        SP_OP_FAILED);
+    assert_non_null(strstr(error(), "no name server of the zone"));
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_SERVER, "5", "moves.example.", "", "198.51.100.3", NULL), SP_OP_USAGE);
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_SERVER, "4", "absent.example.", "", "198.51.100.3", NULL), SP_OP_FAILED);
+}
+
 static void removed_zones_are_gone_after_a_power_cut_too(void **state) {
     assert_int_equal(rig_ctl(&r, SP_OP_ZONE_ADD, "short.example.", "", NULL), SP_OP_OK);
     rig_power_cut(&r);
@@ -303,6 +342,7 @@ static void stop_stops(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_zone_answers_signed),
+        cmocka_unit_test(a_name_servers_addresses_are_replaced),
         cmocka_unit_test(removed_zones_are_gone_after_a_power_cut_too),
         cmocka_unit_test(the_root_can_be_a_zone),
         cmocka_unit_test(import_merges_and_raises_the_serial),
