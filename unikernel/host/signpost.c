@@ -8,6 +8,7 @@
 #include "unikernel/boot/boot.h"
 #include "unikernel/host/config.h"
 #include "unikernel/host/loop.h"
+#include "unikernel/host/version.h"
 #include "unikernel/lib/pages.h"
 #include "unikernel/lib/random.h"
 #include "unikernel/xen/console.h"
@@ -195,6 +196,7 @@ static bool start(const char *command) {
 
 unsigned spx_main(const char *command_line) {
     size_t before = spx_pages_left();
+    spx_print("signpost %s\n", spx_version);
     if (!start(command_line)) {
         spx_print("signpost: not starting\n");
         spx_console_drain();
