@@ -54,7 +54,7 @@ enum sp_in_kind {
     SP_IN_STREAM_DATA,   /* id, data: the next bytes, in order */
     SP_IN_STREAM_CREDIT, /* id, credit: the host can take so many more bytes for this stream */
     SP_IN_STREAM_CLOSE,  /* id: the peer closed or reset; nothing more comes or goes */
-    SP_IN_CONTROL,       /* id, data: one whole request of a local, authorised operator */
+    SP_IN_CONTROL,       /* id (not with both top bits set), data: one whole request of a local, authorised operator */
     SP_IN_LINK,          /* data: the host's addresses now, as an array of struct sp_addr */
     SP_IN_BLK,           /* id, err: a block request has completed */
     SP_IN_PACKET,        /* data, offload: an IP packet from the host's own network stack, to be sent through a tunnel */

@@ -20,7 +20,8 @@
     X(9, stream_closed, "id", "reason")               \
     X(10, agent_state, "from", "to")                  \
     X(11, agent_sent, "kind", "attempt")              \
-    X(12, path_chosen, "from", "tactic")
+    X(12, path_chosen, "from", "tactic")              \
+    X(13, operator_request, "key", "verb") /* key: the first 6 bytes */
 
 enum sp_trace_kind {
 #define X(num, name, a, b) SP_TRACE_##name = (num),

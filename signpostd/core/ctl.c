@@ -241,7 +241,18 @@ void sp_ctl_send_error(struct sp_server *s, uint64_t id, const char *error, cons
     struct sp_wr wr = sp_wr_init(buf, buf != NULL ? 1024 : 0);
     if (buf != NULL)
         sp_op_reply_error(&wr, SP_OP_FAILED, error, hint);
-    sp_outbox_control(&s->out, id, buf, 1024, sp_wr_len(&wr));
+    sp_ctl_send(s, id, buf, 1024, sp_wr_len(&wr));
+}
+
+void sp_ctl_send(struct sp_server *s, uint64_t id, uint8_t *buf, size_t size, size_t len) {
+    if ((id & SP_REMOTE_ID) != SP_REMOTE_ID) {
+        sp_outbox_control(&s->out, id, buf, size, len);
+        return;
+    }
+    sp_remote_replied(s, id, buf, buf != NULL ? len : 0);
+    if (buf != NULL)
+        sp_wipe(buf, len);
+    sp_mem_free(&s->mem, buf, size);
 }
 
 static void send(struct sp_ctl *c) {
@@ -249,7 +260,7 @@ static void send(struct sp_ctl *c) {
     size_t len = sp_wr_len(&c->wr);
     struct sp_pending *p = c->wait && s->log != NULL ? sp_pending_new(s, SP_PENDING_CONTROL) : NULL;
     if (p == NULL) {
-        sp_outbox_control(&s->out, c->id, c->buf, SP_CTL_REPLY, len);
+        sp_ctl_send(s, c->id, c->buf, SP_CTL_REPLY, len);
         return;
     }
     p->control = c->id;

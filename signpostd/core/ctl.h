@@ -42,6 +42,8 @@ bool sp_ctl_change(struct sp_ctl *c, const struct sp_change *change);
 void sp_ctl_name(struct sp_wr *wr, const char *key, const struct sp_name *name);
 void sp_ctl_hex(struct sp_wr *wr, const char *key, const uint8_t *data, size_t len);
 void sp_ctl_base64(struct sp_wr *wr, const char *key, const uint8_t *data, size_t len);
+/* "signpost_key": by which the signpost is known in this zone. */
+void sp_ctl_signpost_key(struct sp_ctl *c, const struct sp_zone *z);
 size_t sp_ctl_decimal(char ret[24], uint64_t v); /* zero-terminated */
 
 /* The verbs. */

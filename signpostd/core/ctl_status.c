@@ -47,6 +47,9 @@ void sp_ctl_status(struct sp_ctl *c) {
     sp_op_u64(&c->wr, "uptime", (s->now - s->started) / SP_SEC);
     sp_op_u64(&c->wr, "zones", zones);
     sp_op_u64(&c->wr, "names", names);
+    sp_op_u64(&c->wr, "operators", s->cfg.operator_count);
+    if (sp_zones_next(s->zones, NULL) != NULL)
+        sp_ctl_signpost_key(c, sp_zones_next(s->zones, NULL)); /* any of them will do */
     sp_op_u64(&c->wr, "streams", s->streams.table.count);
     sp_op_u64(&c->wr, "sessions", s->overlay->sessions.count);
     sp_op_u64(&c->wr, "channels", sp_relay_counts(s->overlay->relay)->channels);

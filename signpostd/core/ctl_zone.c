@@ -137,6 +137,12 @@ static uint32_t free_id(struct sp_server *s) {
     return 0;
 }
 
+void sp_ctl_signpost_key(struct sp_ctl *c, const struct sp_zone *z) {
+    const struct sp_zone_info *info = sp_zone_info(z);
+    if (info != NULL)
+        sp_ctl_base64(&c->wr, "signpost_key", info->signpost_key.pub, sizeof info->signpost_key.pub);
+}
+
 static void reply_ds(struct sp_ctl *c, const struct sp_zone *z) {
     uint8_t rdata[SP_DS_RDATA], text[SP_NAME_TEXT_MAX + 256];
     struct sp_wr wr = sp_wr_init(text, sizeof text);
@@ -144,6 +150,7 @@ static void reply_ds(struct sp_ctl *c, const struct sp_zone *z) {
     sp_zonetext_write(&wr, sp_zone_apex(z), SP_TYPE_DS, SP_CLASS_IN, ADD_TTL, rdata, sizeof rdata);
     size_t len = sp_wr_len(&wr);
     sp_op_str(&c->wr, "ds", text, len > 0 && text[len - 1] == '\n' ? len - 1 : len);
+    sp_ctl_signpost_key(c, z);
 }
 
 void sp_ctl_zone_add(struct sp_ctl *c) {
@@ -257,6 +264,7 @@ void sp_ctl_zone_list(struct sp_ctl *c) {
         sp_op_u64(&c->wr, "serial", sp_zone_serial(z));
         sp_op_u64(&c->wr, "names", sp_zone_names(z));
         sp_op_bool(&c->wr, "signed", sp_zone_key(z) != NULL);
+        sp_ctl_signpost_key(c, z);
         sp_op_end(&c->wr);
     }
     sp_op_end(&c->wr);
@@ -279,6 +287,11 @@ void sp_ctl_zone_remove(struct sp_ctl *c) {
     struct sp_change change;
     if (!sp_ctl_arg_zone(c, &z))
         return;
+    if (sp_remote_came_by(c->s, c->id, z)) {
+        (void)SP_CTL_FAIL(c, "use the signpost's key in another zone, or do it at the signpost",
+                          "this is the zone by whose key you reach the signpost");
+        return;
+    }
     struct sp_name name = *sp_zone_apex(z);
     sp_err err = sp_updater_zone_remove(c->s->updater, z, &change);
     if (err != SP_OK) {

@@ -73,7 +73,12 @@ static void stream_hold(struct sp_server *s, struct sp_ctlsession *ses) {
 void sp_ctlsession_end(struct sp_server *s, struct sp_ctlsession *ses) {
     struct sp_overlay *o = s->overlay;
     struct sp_realm *r = ses->realm;
-    o->counts.ended += ses->up;
+    o->counts.ended += ses->up && ses->remote == NULL;
+    if (ses->remote != NULL)
+        sp_remote_end(s, ses);
+    else
+        sp_table_remove(&o->sessions, &ses->link);
+    r->count -= !sp_ring_alone(&ses->kin);
     sp_pushes_drop(s, ses);
     sp_pairs_end(s, ses);
     sp_wanted_end(s, ses);
@@ -83,11 +88,9 @@ void sp_ctlsession_end(struct sp_server *s, struct sp_ctlsession *ses) {
     sp_wg_peer_remove(r->wg, ses->peer);
     sp_realm_touch(s, r);
     sp_timer_cancel(&o->timers, &ses->timer);
-    sp_table_remove(&o->sessions, &ses->link);
     sp_ring_remove(&ses->age);
     sp_ring_remove(&ses->kin);
     sp_ring_remove(&ses->ready);
-    r->count--;
     sp_mem_free(&s->mem, ses->profile, sizeof *ses->profile);
     size_t size = session_size(ses);
     sp_wipe(ses, size);
@@ -107,48 +110,84 @@ static bool make_room(struct sp_server *s) {
     return true;
 }
 
-static struct sp_ctlsession *session_new(struct sp_server *s, struct sp_realm *r, const struct sp_name *name,
-                                         const uint8_t pub[SP_ED25519_PUB], const uint8_t wg_pub[SP_X25519]) {
-    struct sp_overlay *o = s->overlay;
+/* Known to WireGuard alone; sessions of devices and of operators begin with it. name: of a device; else empty. */
+static struct sp_ctlsession *session_make(struct sp_server *s, struct sp_realm *r, const struct sp_name *name,
+                                          const uint8_t pub[SP_ED25519_PUB], const uint8_t wg_pub[SP_X25519]) {
     struct sp_ctlsession *ses = sp_mem_alloc(&s->mem, sizeof *ses + name->len);
     if (ses == NULL)
         return NULL;
-    *ses = (struct sp_ctlsession){
-        .realm = r, .number = ++o->number, .heard = s->now, .name_len = name->len, .name_labels = name->labels};
+    *ses = (struct sp_ctlsession){.realm = r,
+                                  .number = ++s->overlay->number,
+                                  .heard = s->now,
+                                  .name_len = name->len,
+                                  .name_labels = name->labels};
     memcpy(ses->name, name->wire, name->len);
     memcpy(ses->pub, pub, sizeof ses->pub);
     sp_overlay_addr(sp_zone_info(r->zone)->root_hash, pub, ses->overlay);
     struct sp_ring *rings[] = {&ses->age, &ses->kin, &ses->ready, &ses->pushes, &ses->pairs, &ses->wanted};
     for (unsigned i = 0; i < sizeof rings / sizeof rings[0]; i++)
         sp_ring_init(rings[i]);
-    bool ok = sp_wg_peer_add(r->wg, wg_pub, NULL, ses, s->now, &ses->peer) == SP_OK;
-    if (ok && sp_table_add(&o->sessions, &ses->link, session_hash(s, r->id, pub)) != SP_OK) {
-        sp_wg_peer_remove(r->wg, ses->peer);
-        ok = false;
-    }
-    if (!ok) {
+    if (sp_wg_peer_add(r->wg, wg_pub, NULL, ses, s->now, &ses->peer) != SP_OK) {
         sp_mem_free(&s->mem, ses, session_size(ses));
         return NULL;
     }
     sp_wg_peer_passive(ses->peer, true);
+    return ses;
+}
+
+static void session_unmake(struct sp_server *s, struct sp_ctlsession *ses) {
+    sp_wg_peer_remove(ses->realm->wg, ses->peer);
+    sp_mem_free(&s->mem, ses, session_size(ses));
+}
+
+static bool session_new(struct sp_server *s, struct sp_realm *r, const struct sp_name *name,
+                        const uint8_t pub[SP_ED25519_PUB], const uint8_t wg_pub[SP_X25519]) {
+    struct sp_overlay *o = s->overlay;
+    struct sp_ctlsession *ses = session_make(s, r, name, pub, wg_pub);
+    if (ses == NULL)
+        return false;
+    if (sp_table_add(&o->sessions, &ses->link, session_hash(s, r->id, pub)) != SP_OK) {
+        session_unmake(s, ses);
+        return false;
+    }
     ses->sequence = 0u - r->jumps;
     sp_ring_append(&o->age, &ses->age);
     sp_ring_append(&r->sessions, &ses->kin);
     r->count++;
     sp_ctlsession_rearm(s, ses);
-    return ses;
+    return true;
 }
 
-/* A sound handshake by a key that is no peer yet: of a device that the zone lists? */
+/* An operator's: in no table of devices, so that nobody finds it, is told of it, or ends it for another. */
+static bool operator_new(struct sp_server *s, struct sp_realm *r, unsigned which, const uint8_t wg_pub[SP_X25519]) {
+    static const struct sp_name nameless;
+    struct sp_ctlsession *ses =
+        sp_remote_make_room(s) ? session_make(s, r, &nameless, s->cfg.operators[which], wg_pub) : NULL;
+    if (ses != NULL && sp_remote_begin(s, ses) != SP_OK) {
+        session_unmake(s, ses);
+        ses = NULL;
+    }
+    if (ses == NULL)
+        s->overlay->counts.dropped_remotes_full++;
+    else
+        sp_ctlsession_rearm(s, ses);
+    return ses != NULL;
+}
+
+/* A sound handshake by a key that is no peer yet: of an operator, who is nothing else, or of a device that the zone
+ * lists? */
 static bool admit(struct sp_server *s, struct sp_realm *r, const uint8_t wg_pub[SP_X25519]) {
     struct sp_overlay *o = s->overlay;
     uint8_t y[SP_ED25519_PUB], pub[SP_ED25519_PUB];
     struct sp_name name;
+    unsigned which;
+    if (sp_remote_knows(s, wg_pub, &which))
+        return operator_new(s, r, which, wg_pub);
     if (sp_x25519_to_ed25519_y(wg_pub, y) != SP_OK || !sp_updater_device(s->updater, r->zone, y, &name, pub)) {
         o->counts.dropped_stranger++;
         return false;
     }
-    if (make_room(s) && session_new(s, r, &name, pub, wg_pub) != NULL)
+    if (make_room(s) && session_new(s, r, &name, pub, wg_pub))
         return true;
     o->counts.dropped_sessions_full++;
     return false;
@@ -179,10 +218,16 @@ static void heard(struct sp_server *s, struct sp_ctlsession *ses, const struct s
     s->overlay->counts.contended += ses->up && fresh && moved && s->now - ses->heard < 5 * SP_SEC;
     if (moved)
         move(s, ses, from);
-    s->overlay->counts.begun += !ses->up;
+    bool first = !ses->up;
     ses->up = true;
     ses->stale = false;
     ses->heard = s->now;
+    if (ses->remote != NULL) {
+        if (first)
+            sp_remote_confirmed(s, ses);
+        return;
+    }
+    s->overlay->counts.begun += first;
     sp_ring_remove(&ses->age);
     sp_ring_append(&s->overlay->age, &ses->age);
 }
@@ -209,7 +254,9 @@ static void got(struct sp_server *s, const struct sp_from *from, const struct sp
     case SP_WG_DATA: {
         struct sp_ctlsession *ses = sp_wg_peer_user(g->peer);
         heard(s, ses, from, g->fresh);
-        if (g->kind == SP_WG_DATA)
+        if (g->kind == SP_WG_DATA && ses->remote != NULL)
+            sp_remote_inside(s, ses, g->data, g->len);
+        else if (g->kind == SP_WG_DATA)
             sp_inside(s, ses, g->data, g->len);
         break;
     }
@@ -244,7 +291,8 @@ void sp_ctlsession_send(struct sp_server *s, struct sp_ctlsession *ses, uint8_t 
 /* ---- time ---- */
 
 static sp_instant away_at(const struct sp_ctlsession *ses) {
-    return sp_instant_add(ses->heard, ses->up ? SP_SESSION_AWAY : SP_HALF_OPEN);
+    sp_duration away = ses->remote != NULL ? SP_REMOTE_AWAY : SP_SESSION_AWAY;
+    return sp_instant_add(ses->heard, ses->up ? away : SP_HALF_OPEN);
 }
 
 /* A timer only moves forward here; who was heard since is looked at again when it fires. */
@@ -264,7 +312,7 @@ void sp_ctlsessions_expire(struct sp_server *s) {
     for (struct sp_timer *t; (t = sp_timers_pop(&o->timers, s->now)) != NULL;) {
         struct sp_ctlsession *ses = SP_CONTAINER(t, struct sp_ctlsession, timer);
         if (away_at(ses) <= s->now) {
-            o->counts.away += ses->up;
+            o->counts.away += ses->up && ses->remote == NULL;
             sp_ctlsession_end(s, ses);
             continue;
         }

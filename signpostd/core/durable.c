@@ -228,7 +228,7 @@ static bool control_answer(struct sp_server *s, struct sp_pending *p) {
                           "see `status`; replace the disk and restart");
         return true;
     }
-    sp_outbox_control(&s->out, p->control, p->reply, p->reply_size, p->reply_len);
+    sp_ctl_send(s, p->control, p->reply, p->reply_size, p->reply_len);
     p->reply = NULL;
     p->reply_size = 0;
     return true;

@@ -121,6 +121,9 @@ static void sessions(struct sp_ctl *c) {
     sample(c, "sessions_ended_total", "reason", "evicted", n->evicted);
     sample(c, "sessions_ended_total", "reason", "revoked", n->revoked);
     sample(c, "sessions_ended_total", "reason", "other", n->ended - n->away - n->evicted - n->revoked);
+    sp_op_u64(&c->wr, "operator_sessions", o->remote_count);
+    sp_op_u64(&c->wr, "operator_sessions_begun_total", n->remote_begun);
+    sp_op_u64(&c->wr, "operator_requests_total", n->remote_requests);
     sp_op_u64(&c->wr, "sessions_roamed_total", n->roamed);
     sp_op_u64(&c->wr, "sessions_contended_total", n->contended);
     sample(c, "session_requests_total", "kind", "profile", n->profiles);

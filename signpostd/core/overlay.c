@@ -28,6 +28,9 @@ sp_err sp_overlay_new(struct sp_server *s) {
     sp_ring_init(&o->wanted_age);
     sp_ring_init(&o->ready);
     sp_ring_init(&o->busy);
+    sp_ring_init(&o->remotes);
+    for (unsigned i = 0; i < s->cfg.operator_count; i++)
+        SP_TRY(sp_ed25519_to_x25519(s->cfg.operators[i], o->operators[i]));
     sp_aead_sodium(&o->aead);
     o->generation = UINT64_MAX;
     sp_rng_fill(&s->rng, &o->epoch, sizeof o->epoch);
@@ -116,12 +119,13 @@ void sp_overlay_work(struct sp_server *s) {
         sp_realms_sync(s);
     news(s);
     sp_pushes_work(s);
+    sp_remotes_work(s);
     sp_realms_work(s);
 }
 
 bool sp_overlay_busy(const struct sp_server *s) {
     const struct sp_overlay *o = s->overlay;
-    return !sp_ring_alone(&o->ready) || !sp_ring_alone(&o->busy);
+    return !sp_ring_alone(&o->ready) || !sp_ring_alone(&o->busy) || sp_remotes_busy(s);
 }
 
 void sp_overlay_expire(struct sp_server *s) {

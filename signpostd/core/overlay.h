@@ -4,6 +4,7 @@
 #ifndef SP_CORE_OVERLAY_H
 #define SP_CORE_OVERLAY_H
 
+#include "proto/control/remote.h"
 #include "proto/control/session.h"
 #include "proto/control/tunnel.h"
 #include "proto/nat/probe.h"
@@ -29,6 +30,9 @@
 #define SP_ROSTER_MAX   16384u  /* names of a zone that hands out pages of its peers */
 #define SP_HALF_OPEN    (15 * SP_SEC) /* a session that was begun and never confirmed */
 #define SP_EVICTABLE    SP_MIN  /* a session that was silent for so long may give way to a new one */
+#define SP_REMOTES      8u      /* sessions of operators, those that were not confirmed yet included */
+#define SP_REMOTE_AWAY  SP_MIN  /* an operator's session that was silent for so long ends, and its reply is forgotten */
+#define SP_REMOTE_PER_S 8000u   /* messages of an operator's session and pieces that it pulls */
 
 #define SP_OVERLAY_DROPS(X)                                                        \
     X(stun_budget)                 \
@@ -40,6 +44,10 @@
     X(connect_budget)                                                              \
     X(inside_source)   /* inside a session, but not from the device's address */   \
     X(inside_form)                                                                 \
+    X(remote_form)     /* an operator's message that is none, or comes late */     \
+    X(remote_budget)   /* an operator's messages */                                \
+    X(remote_reply)    /* to an operator who is gone */                            \
+    X(remotes_full)                                                                \
     X(push_full)       /* a session's queue; its sequence jumps */                 \
     X(push_lost)       /* never answered */                                        \
     X(slow_reader)     /* a stream that takes nothing */              \
@@ -48,6 +56,7 @@
 struct sp_overlay_counts {
     uint64_t stun, connects, plans, pushes, acks, profiles, pages, queries, probes, echoes, unreachable;
     uint64_t begun, ended, evicted, away, revoked, roamed, contended;
+    uint64_t remote_begun, remote_requests; /* operators' */
 #define X(name) uint64_t dropped_##name;
     SP_OVERLAY_DROPS(X)
 #undef X
@@ -97,7 +106,18 @@ struct sp_push {
     uint8_t data[];
 };
 
+/* What an operator's session has, and a device's has not. */
+struct sp_remote {
+    struct sp_ring ring; /* of all */
+    struct sp_ctlsession *session;
+    struct sp_remote_end end;
+    struct sp_bucket budget;
+    uint64_t control; /* the id of the request that runs */
+    bool run;         /* a request is whole: to be executed */
+};
+
 struct sp_ctlsession {
+    struct sp_remote *remote; /* an operator's; NULL: a device's */
     struct sp_link link; /* by zone and key */
     struct sp_ring age;  /* of all, longest silent first */
     struct sp_ring kin;  /* of its realm */
@@ -134,7 +154,9 @@ struct sp_overlay {
     uint32_t realm_count;
     uint64_t generation; /* of the zones that the realms follow */
     struct sp_table sessions, pairs, wanted;
-    struct sp_ring age, ready, busy, wanted_age;
+    struct sp_ring age, ready, busy, wanted_age, remotes;
+    uint32_t remote_count;
+    uint8_t operators[SP_OPERATORS][SP_X25519]; /* the X25519 images of their keys */
     struct sp_timers timers, realm_timers;
     struct sp_relay *relay;
     struct sp_budget gate; /* strangers by prefix */
@@ -218,6 +240,22 @@ void sp_ctlsessions_expire(struct sp_server *s);
 
 /* A packet from the device, authenticated. */
 void sp_inside(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *packet, size_t len);
+
+/* ---- remote.c ---- */
+
+/* The number of the operator with this X25519 key; false: none's. */
+bool sp_remote_knows(const struct sp_server *s, const uint8_t wg_pub[SP_X25519], unsigned *ret);
+/* Room for one more operator's session, at the cost of one that nobody has confirmed. */
+bool sp_remote_make_room(struct sp_server *s);
+SP_CHECK sp_err sp_remote_begin(struct sp_server *s, struct sp_ctlsession *ses);
+void sp_remote_end(struct sp_server *s, struct sp_ctlsession *ses);
+/* A session that is confirmed: others of the same operator end. */
+void sp_remote_confirmed(struct sp_server *s, struct sp_ctlsession *ses);
+void sp_remotes_realm_end(struct sp_server *s, const struct sp_realm *r);
+/* A message of an operator's, authenticated; the session may end. */
+void sp_remote_inside(struct sp_server *s, struct sp_ctlsession *ses, const uint8_t *data, size_t len);
+void sp_remotes_work(struct sp_server *s);
+bool sp_remotes_busy(const struct sp_server *s);
 
 /* ---- plan.c ---- */
 

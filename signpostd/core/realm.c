@@ -12,7 +12,7 @@ static sp_err realm_fill(struct sp_server *s, struct sp_realm *r, const struct s
         .rng = &s->rng,
         .index_base = r->slot << SP_SLOT_SHIFT,
         .index_mask = SP_SLOT_MASK,
-        .peers = s->cfg.limits.sessions,
+        .peers = s->cfg.limits.sessions + SP_REMOTES,
         .initiations_per_s = s->cfg.budgets.initiations_per_s,
         .initiations_max = s->cfg.budgets.initiations_max_per_s,
         .trace = &s->cfg.trace,
@@ -51,6 +51,7 @@ static void realm_free(struct sp_server *s, struct sp_realm *r) {
     struct sp_overlay *o = s->overlay;
     while (!sp_ring_alone(&r->sessions))
         sp_ctlsession_end(s, SP_CONTAINER(r->sessions.next, struct sp_ctlsession, kin));
+    sp_remotes_realm_end(s, r);
     sp_realm_roster_drop(s, r);
     sp_timer_cancel(&o->realm_timers, &r->timer);
     sp_ring_remove(&r->busy);

@@ -188,9 +188,17 @@ bool sp_durable_busy(const struct sp_server *s);  /* sp_durable_work would do so
 void sp_durable_kept_retire(struct sp_server *s); /* the last pin is gone */
 void sp_durable_expire_leases(struct sp_server *s);
 
+/* remote.c */
+/* Ids of an operator's requests from afar: no host's are like these. */
+#define SP_REMOTE_ID (UINT64_C(3) << 62)
+/* The reply to a request with an id of SP_REMOTE_ID. */
+void sp_remote_replied(struct sp_server *s, uint64_t id, const uint8_t *data, size_t len);
+/* Whether that request came through a session in this zone. */
+bool sp_remote_came_by(const struct sp_server *s, uint64_t id, const struct sp_zone *z);
+
 /* ctl.c */
 void sp_ctl_request(struct sp_server *s, const struct sp_in *in);
-/* A reply that the durable side has to turn into an error; frees the old one. */
+/* Sends a reply to whoever asked: takes over buf of `size` bytes, or NULL; the outbox has a slot. */
 void sp_ctl_send(struct sp_server *s, uint64_t id, uint8_t *buf, size_t size, size_t len);
 void sp_ctl_send_error(struct sp_server *s, uint64_t id, const char *error, const char *hint);
 void sp_import_go_on(struct sp_server *s);
