@@ -1,5 +1,20 @@
 #include "proto/control/operator.h"
 
+const char *sp_op_verb_text(unsigned verb) {
+    static const char *const texts[] = {
+        [SP_OP_STATUS] = "status",           [SP_OP_ZONE_ADD] = "zone add",
+        [SP_OP_ZONE_LIST] = "zone list",     [SP_OP_ZONE_IMPORT] = "zone import",
+        [SP_OP_ZONE_EXPORT] = "zone export", [SP_OP_ZONE_DS] = "zone ds",
+        [SP_OP_ZONE_REMOVE] = "zone remove", [SP_OP_INVITE] = "invite",
+        [SP_OP_DEVICE_LIST] = "device list", [SP_OP_DEVICE_REVOKE] = "device revoke",
+        [SP_OP_KEY_ADD] = "key add",         [SP_OP_KEY_REMOVE] = "key remove",
+        [SP_OP_KEY_LIST] = "key list",       [SP_OP_LOG] = "log",
+        [SP_OP_METRICS] = "metrics",         [SP_OP_STOP] = "stop",
+        [SP_OP_ZONE_SERVER] = "zone server",
+    };
+    return verb < sizeof texts / sizeof *texts && texts[verb] != NULL ? texts[verb] : "?";
+}
+
 void sp_op_request_begin(struct sp_wr *wr, enum sp_op_verb verb) {
     sp_wr_u8(wr, SP_OP_VERSION);
     sp_wr_u8(wr, (uint8_t)verb);

@@ -1,4 +1,4 @@
-/* The operator's protocol: one request of bytes, one reply of bytes, over the control socket (later inside the control session).
+/* The operator's protocol: one request of bytes, one reply of bytes, over the control socket, or from afar (remote.h).
  * Request: u8 version (1), u8 verb, then arguments, each u32 length and bytes, in the verb's order (the enum's comments).
  * Reply: u8 version, u8 status (enum sp_op_status), then items: u8 kind, u8 key length, key, and by kind
  *   STR: u32 length, bytes   U64: u64   BOOL: u8   LIST, RECORD: (no value; items follow until END)   END: no key
@@ -31,6 +31,9 @@ enum sp_op_verb {
     SP_OP_ZONE_SERVER,   /* "4", "6" or "46", zone, ns name or empty, then 0..n addresses as text: of these families the ns name gets
                             exactly these -> "changed" (with the SOA; 0: nothing), "serial" */
 };
+
+/* As an operator writes it ("zone add"); "?" for others. */
+const char *sp_op_verb_text(unsigned verb);
 
 enum sp_op_status { SP_OP_OK, SP_OP_FAILED, SP_OP_USAGE };
 

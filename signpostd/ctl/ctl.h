@@ -6,6 +6,7 @@
 
 #include "proto/control/operator.h"
 #include "proto/linux/error.h"
+#include "signpostd/ctl/afar.h"
 
 #define CTL_ADDRESSES 16
 #define CTL_REPLY_MAX ((size_t)64 << 20)
@@ -18,7 +19,9 @@ struct ctl_verb;
 /* The command line, understood. */
 struct ctl {
     const struct ctl_verb *verb;
-    const char *data, *ns, *zone, *policy;
+    const char *data, *remote, *ns, *zone, *policy;
+    struct ctl_place place; /* at NULL: the signpost whose directory is data */
+    struct ctl_afar *afar;  /* NULL: not asked yet */
     uint64_t ttl_s;
     const char *addresses[CTL_ADDRESSES];
     unsigned address_count;
@@ -45,6 +48,7 @@ int ctl_key_add(struct ctl *c);
 int ctl_key_remove(struct ctl *c);
 int ctl_key_list(struct ctl *c);
 int ctl_conf_check(struct ctl *c);
+int ctl_operator_key(struct ctl *c);
 
 /* A request that grows; begin, then add, then send it. Wiped when sent. */
 struct ctl_request {

@@ -34,16 +34,26 @@ void ctl_request_text(struct ctl_request *r, const char *text) {
     ctl_request_arg(r, text, strlen(text));
 }
 
+/* To the signpost that is meant: on this machine, or afar. */
+static sp_err call(struct ctl *c, const struct ctl_request *r, uint8_t **ret, size_t *ret_len, struct spl_error *err) {
+    size_t len = sp_wr_len(&r->wr);
+    if (c->place.at == NULL)
+        return spl_control_call(c->data, "control.sock", r->buf, len, CTL_REPLY_MAX, ret, ret_len, err);
+    if (c->afar == NULL)
+        SP_TRY(ctl_afar_open(&c->afar, &c->place, err));
+    return ctl_afar_call(c->afar, r->buf, len, ret, ret_len, err);
+}
+
 int ctl_send_raw(struct ctl *c, struct ctl_request *r, const char *what, uint8_t **ret, size_t *ret_len) {
     struct spl_error err = {"no memory for the request"};
     sp_err e = r->wr.err;
     if (e == SP_OK)
-        e = spl_control_call(c->data, "control.sock", r->buf, sp_wr_len(&r->wr), CTL_REPLY_MAX, ret, ret_len, &err);
+        e = call(c, r, ret, ret_len, &err);
     spl_file_free(r->buf, r->cap);
     r->buf = NULL;
     if (e == SP_OK)
         return CTL_OK;
-    if (e == SP_ERR_NOENT)
+    if (e == SP_ERR_NOENT && c->place.at == NULL)
         spl_say("no signpostd runs on %s (%s); start it with: signpostd --data %s", c->data, err.text, c->data);
     else
         spl_say("%s%s", what != NULL ? what : "", err.text);

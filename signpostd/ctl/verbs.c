@@ -210,7 +210,7 @@ static bool gone(const char *dir) {
 
 static int run_stop(struct ctl *c) {
     int status = plain(c, SP_OP_STOP, NULL);
-    if (status != CTL_OK || gone(c->data))
+    if (status != CTL_OK || c->place.at != NULL || gone(c->data))
         return status;
     spl_say("signpostd on %s has not ended after 20 s", c->data);
     return CTL_FAILED;
@@ -240,5 +240,7 @@ const struct ctl_verb ctl_verbs[] = {
     {"stop", "", "stop the server", 0, 0, 0, run_stop},
     {"conf-check", "[FILE]", "check a configuration file (default: /etc/signpost/signpostd.conf)", 0, 1, NEEDS_NO_DATA,
      ctl_conf_check},
+    {"operator-key", "FILE", "make an operator's key, and print its public half for --operator and operator=", 1, 1,
+     NEEDS_NO_DATA, ctl_operator_key},
     {NULL, NULL, NULL, 0, 0, 0, NULL},
 };

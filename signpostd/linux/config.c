@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/control/operator.h"
 #include "proto/dns/name.h"
 #include "proto/linux/addr.h"
 #include "proto/linux/file.h"
 #include "signpostd/linux/units.h"
 
-enum kind { NUMBER, SIZE, DURATION, TEXT, NSID, METRICS, LISTEN, ZONES };
+enum kind { NUMBER, SIZE, DURATION, TEXT, NSID, METRICS, LISTEN, ZONES, OPERATORS };
 
 /* One row an option: where it stands in the file, what values it takes, where its value goes. */
 struct row {
@@ -36,6 +37,7 @@ static const struct row rows[] = {
     {NULL, "group", TEXT, 1, 64, AT(group)},
     {NULL, "listen", LISTEN, 0, 0, 0, 0},
     {NULL, "zones", ZONES, 0, 0, 0, 0},
+    {NULL, "operators", OPERATORS, 0, 0, 0, 0},
     {NULL, "metrics", METRICS, 0, 0, 0, 0},
     {NULL, "nsid", NSID, 1, 64, 0, 0},
     {NULL, "log-size", SIZE, 1 << 20, UINT64_C(1) << 40, AT(log_bytes)},
@@ -52,6 +54,7 @@ static const struct row rows[] = {
     LIMIT("sessions", sessions, 1, 10000000),
     LIMIT("channels", channels, 1, 10000000),
     LIMIT("channels-per-session", channels_per_session, 1, 65535),
+    {"limits", "operator-request", SIZE, 1024, SP_OP_REQUEST_MAX, AT(server.limits.operator_request)},
     {"limits", "memory", SIZE, 16 << 20, UINT64_C(1) << 40, AT(server.limits.memory)},
     BUDGET("verify-per-second", verify_per_s),
     BUDGET("verify-tcp-per-second", verify_tcp_per_s),
@@ -117,6 +120,13 @@ static sp_err parse_zone(struct sp_name *ret, const char *text) {
     return text[0] == 0 ? SP_ERR_FORM : sp_name_from_text(ret, text, strlen(text), NULL);
 }
 
+static sp_err parse_operator(uint8_t ret[SP_ED25519_PUB], const char *text) {
+    size_t len = 0;
+    uint8_t image[SP_X25519];
+    SP_TRY(sp_base64_decode(text, strlen(text), ret, SP_ED25519_PUB, &len));
+    return len == SP_ED25519_PUB ? sp_ed25519_to_x25519(ret, image) : SP_ERR_FORM;
+}
+
 static sp_err parse_metrics(struct sp_addr *ret, const char *text) {
     SP_TRY(spl_addr_parse(ret, text, 9153));
     return ret->port == 0 ? SP_ERR_RANGE : SP_OK;
@@ -137,6 +147,8 @@ static const char *shape(enum kind kind) {
         return "an address such as 192.0.2.1:53, 0.0.0.0 or [2001:db8::1]:53";
     case ZONES:
         return "a zone's name such as me.example.net";
+    case OPERATORS:
+        return "an operator's public key, as `signpostctl operator-key FILE` prints it";
     case TEXT:
     case NSID:
         break;
@@ -148,7 +160,10 @@ static sp_err check(const struct row *row, const char *text) {
     uint64_t v;
     struct sp_addr a;
     struct sp_name n;
+    uint8_t key[SP_ED25519_PUB];
     switch (row->kind) {
+    case OPERATORS:
+        return parse_operator(key, text) == SP_OK ? SP_OK : SP_ERR_FORM;
     case NUMBER:
     case SIZE:
     case DURATION:
@@ -199,6 +214,20 @@ sp_err spl_config_add_zone(struct spl_config *c, const char *text, struct spl_er
     if (copy == NULL)
         return spl_error_set(err, SP_ERR_FULL, "no memory for the configuration");
     c->zones[c->zone_count++] = copy;
+    return SP_OK;
+}
+
+sp_err spl_config_add_operator(struct spl_config *c, const char *text, struct spl_error *err) {
+    struct sp_server_config *s = &c->server;
+    uint8_t key[SP_ED25519_PUB];
+    if (parse_operator(key, text) != SP_OK)
+        return spl_error_set(err, SP_ERR_FORM, "'%s' is not %s", text, shape(OPERATORS));
+    for (unsigned i = 0; i < s->operator_count; i++)
+        if (memcmp(s->operators[i], key, sizeof key) == 0)
+            return spl_error_set(err, SP_ERR_EXIST, "the operator '%s' is listed twice", text);
+    if (s->operator_count == SP_OPERATORS)
+        return spl_error_set(err, SP_ERR_FULL, "too many operators (at most %d)", SP_OPERATORS);
+    memcpy(s->operators[s->operator_count++], key, sizeof key);
     return SP_OK;
 }
 
@@ -281,6 +310,8 @@ static sp_err apply(struct spl_config *c, const struct row *row, const char *tex
         return spl_config_add_listen(c, text, err);
     case ZONES:
         return spl_config_add_zone(c, text, err);
+    case OPERATORS:
+        return spl_config_add_operator(c, text, err);
     }
     return SP_ERR_FORM;
 }
@@ -304,7 +335,7 @@ static size_t list(cfg_opt_t *opts, const char *section) {
         if (rows[i].section != section &&
             (section == NULL || rows[i].section == NULL || strcmp(rows[i].section, section) != 0))
             continue;
-        if (rows[i].kind == LISTEN || rows[i].kind == ZONES)
+        if (rows[i].kind == LISTEN || rows[i].kind == ZONES || rows[i].kind == OPERATORS)
             opts[n++] = (cfg_opt_t)CFG_STR_LIST(rows[i].name, NULL, CFGF_NODEFAULT);
         else
             opts[n++] = (cfg_opt_t)CFG_STR(rows[i].name, NULL, CFGF_NODEFAULT);

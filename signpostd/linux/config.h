@@ -32,5 +32,6 @@ void spl_config_free(struct spl_config *c);
 /* What the command line adds. ERR_FORM, ERR_RANGE, ERR_EXIST (twice), ERR_FULL; err says which. */
 SP_CHECK sp_err spl_config_add_listen(struct spl_config *c, const char *text, struct spl_error *err);
 SP_CHECK sp_err spl_config_add_zone(struct spl_config *c, const char *text, struct spl_error *err);
+SP_CHECK sp_err spl_config_add_operator(struct spl_config *c, const char *text, struct spl_error *err);
 
 #endif

@@ -7,23 +7,27 @@
 #include "signpostd/linux/serve.h"
 
 static const char help[] =
-    "Usage: signpostd --data DIR [--zone ZONE]... [--listen ADDR:PORT]... [--config FILE]\n"
+    "Usage: signpostd --data DIR [--zone ZONE]... [--listen ADDR:PORT]... [--operator KEY]...\n"
+    "                 [--config FILE]\n"
     "An authoritative DNS server that takes signed updates. Runs in the foreground and stops on SIGTERM.\n"
     "\n"
     "  --data DIR          where its state lives; created if missing\n"
     "  --zone ZONE         serve this zone; it is added if it does not exist\n"
     "  --listen ADDR:PORT  listen here for UDP and TCP (default: 0.0.0.0:53 and [::]:53)\n"
+    "  --operator KEY      let the owner of this key operate the server from afar (signpostctl operator-key makes "
+    "one)\n"
     "  --config FILE       read a configuration file first, see signpostd.conf(5)\n"
     "  --help, --version\n"
     "\n"
     "Operate it with signpostctl(8).\n";
 
-enum { OPT_DATA = 256, OPT_ZONE, OPT_LISTEN, OPT_CONFIG, OPT_HELP, OPT_VERSION, OPT_RECORD };
+enum { OPT_DATA = 256, OPT_ZONE, OPT_LISTEN, OPT_CONFIG, OPT_HELP, OPT_VERSION, OPT_RECORD, OPT_OPERATOR };
 
 static const struct option options[] = {
     {"data", required_argument, NULL, OPT_DATA},
     {"zone", required_argument, NULL, OPT_ZONE},
     {"listen", required_argument, NULL, OPT_LISTEN},
+    {"operator", required_argument, NULL, OPT_OPERATOR},
     {"config", required_argument, NULL, OPT_CONFIG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -60,6 +64,9 @@ static int read_arguments(struct spl_config *c, int argc, char **argv) {
                 return 1;
         } else if (o == OPT_ZONE) {
             e = spl_config_add_zone(c, optarg, &err);
+            e = e == SP_ERR_EXIST ? SP_OK : e;
+        } else if (o == OPT_OPERATOR) {
+            e = spl_config_add_operator(c, optarg, &err);
             e = e == SP_ERR_EXIST ? SP_OK : e;
         } else if (o == OPT_LISTEN) {
             if (!listens)

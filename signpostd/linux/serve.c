@@ -134,6 +134,18 @@ static void allow_files(const struct spl_config *c) {
             (unsigned long long)lim.rlim_max, (unsigned long long)c->server.limits.streams);
 }
 
+/* Who asked for what from afar, and nothing of what it was about. */
+static void on_trace(void *ctx, const struct sp_trace_event *ev) {
+    if (ev->kind != SP_TRACE_operator_request)
+        return;
+    uint8_t key[8];
+    char text[9];
+    sp_put_u32(key, (uint32_t)(ev->a >> 16));
+    sp_put_u16(key + 4, (uint16_t)ev->a);
+    text[sp_base64_encode(key, 6, text, 8)] = 0;
+    spl_say("operator %s, from afar: %s", text, sp_op_verb_text((unsigned)ev->b));
+}
+
 static sp_err start_server(struct spl_daemon *d, int dirfd, struct spl_error *err) {
     struct sp_server_config sc = d->config->server;
     struct spl_error why;
@@ -141,6 +153,7 @@ static sp_err start_server(struct spl_daemon *d, int dirfd, struct spl_error *er
                              &sc.disk_format, &why);
     if (e != SP_OK)
         return spl_error_set(err, e, "%s (in %s)", why.text, d->config->data);
+    sc.trace = (struct sp_trace){.sink = on_trace};
     sc.grant = spl_grant();
     spl_seed(sc.seed, sizeof sc.seed);
     sp_instant now = spl_now();

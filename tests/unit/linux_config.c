@@ -36,8 +36,9 @@ static void everything(void **state) {
                                "zones = {\"me.example.net\", .}\n"
                                "user = nobody\ngroup = nogroup\n"
                                "metrics = 127.0.0.1\n"
+                               "operators = {\"BOe6LWbzvjK2czkLX+rwFSekWZVcdv7mom6zw8osVAE=\"}\n"
                                "nsid = ns1\nlog-size = 2M\nudp-size = 1400\n"
-                               "limits {\n  zones = 7\n  streams = 9\n  sessions = 13\n  memory = 64M\n}\n"
+                               "limits {\n  zones = 7\n  streams = 9\n  sessions = 13\n  operator-request = 64K\n  memory = 64M\n}\n"
                                "budgets {\n  verify-per-second = 11\n  stun-per-second = 12\n  relay-bytes-per-second = 3M\n}\n"
                                "tcp {\n  idle = 5s\n  first = 250ms\n}\n";
     char buf[SPL_ADDR_TEXT];
@@ -50,6 +51,9 @@ static void everything(void **state) {
     assert_string_equal(config.user, "nobody");
     assert_string_equal(config.group, "nogroup");
     assert_string_equal(spl_addr_text(&config.metrics, buf), "127.0.0.1:9153");
+    assert_int_equal(config.server.operator_count, 1);
+    assert_int_equal(config.server.operators[0][31], 1);
+    assert_int_equal(config.server.limits.operator_request, 64 << 10);
     assert_int_equal(config.server.nsid_len, 3);
     assert_int_equal(config.log_bytes, 2 << 20);
     assert_int_equal(config.server.udp_size_max, 1400);
@@ -91,6 +95,7 @@ static void errors_say_where(void **state) {
     refused("limits {\n  zones = 0\n}\n", SP_ERR_FORM, ":2: ", "out of range (1 to 4096)");
     refused("limits {\n  zones = 99999999999999999999\n}\n", SP_ERR_FORM, ":2: ", "out of range");
     refused("limits {\n  zone = 1\n}\n", SP_ERR_FORM, ":2: ", "zone");
+    refused("operators = {\"BOe6LWbzvjK2czkLX+rw\"}\n", SP_ERR_FORM, ":1: ", "is not an operator's public key");
     refused("zones = {\"a..b\"}\n", SP_ERR_FORM, ":1: ", "'a..b' is not a zone");
     refused("log-size = 1K\n", SP_ERR_FORM, ":1: ", "out of range");
     refused("user = \"\"\n", SP_ERR_FORM, ":1: ", "user");
