@@ -109,13 +109,30 @@ static void set_limits(struct sp_limits *l) {
     l->streams = l->streams_per_prefix = 16;
     l->updates_in_flight = 256;
     l->sessions = l->channels = 1024;
+    l->operator_request = 64u << 10;
     l->memory = spx_pages_left() * SPX_PAGE_SIZE;
+}
+
+/* Who asked for what from afar, and nothing of what it was about. */
+static void on_trace(void *ctx, const struct sp_trace_event *ev) {
+    if (ev->kind != SP_TRACE_operator_request)
+        return;
+    uint8_t key[6];
+    char text[9];
+    sp_put_u16(key, (uint16_t)(ev->a >> 32));
+    sp_put_u32(key + 2, (uint32_t)ev->a);
+    text[sp_base64_encode(key, sizeof key, text, 8)] = 0;
+    spx_print("signpost: operator %s, from afar: %s\n", text, sp_op_verb_text((unsigned)ev->b));
 }
 
 static bool open_server(void) {
     struct sp_server_config c;
     sp_server_config_default(&c);
     set_limits(&c.limits);
+    _Static_assert(SPX_OPERATORS_MAX == SP_OPERATORS, "as many as the command line takes");
+    memcpy(c.operators, wanted.operators.keys, sizeof c.operators);
+    c.operator_count = wanted.operators.count;
+    c.trace.sink = on_trace;
     c.grant = spx_pages_grant();
     spx_random_fill(c.seed, sizeof c.seed);
     c.disk_blocks = loop.has_disk ? loop.disk.disk.blocks : 0;
@@ -124,12 +141,16 @@ static bool open_server(void) {
     if (err == SP_OK)
         err = sp_server_new(&loop.server, &c, spx_now(), spx_wall());
     sp_wipe(c.seed, sizeof c.seed);
-    return err == SP_OK || failed("the server", err, err == SP_ERR_FULL ? "; give the guest more memory" : "");
+    return err == SP_OK || failed("the server", err,
+                                  err == SP_ERR_FULL     ? "; give the guest more memory"
+                                  : err == SP_ERR_BADKEY ? "; that of operator= is no Ed25519 key"
+                                                         : "");
 }
 
 /* ---- the zone ---- */
 
-/* Prints the DS of a good reply, or the error of a failed one when it is to be said. */
+/* Prints the DS of a good reply, and what operators have to know, or the error of a failed one when it is to be said.
+ */
 static bool read_reply(bool say) {
     struct sp_rd rd = sp_rd_init(loop.reply, loop.reply_len);
     enum sp_op_status status;
@@ -139,6 +160,9 @@ static bool read_reply(bool say) {
     while (sp_op_next(&rd, &item) == SP_OK)
         if (item.kind == SP_OP_STR && status == SP_OP_OK && spx_text_same(item.key, "ds"))
             print_text("ds ", item.data, item.len);
+        else if (item.kind == SP_OP_STR && status == SP_OP_OK && spx_text_same(item.key, "signpost_key") &&
+                 wanted.operators.count > 0)
+            print_text("operators reach it by the key ", item.data, item.len);
         else if (item.kind == SP_OP_STR && status != SP_OP_OK && say)
             print_text(item.key[0] == 'e' ? "the zone: " : "", item.data, item.len);
     return status == SP_OP_OK;
