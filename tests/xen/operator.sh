@@ -22,8 +22,8 @@ operator_case() {
     local key pub
     mkdir "$op"
     pub=$("$ctl" operator-key "$op/key") && "$ctl" operator-key "$op/stranger" >"$op/stranger.pub"
-    lab_start --guest "name=op,kernel=$signpost,memory=16,cmdline=$options operator=$pub,udp=$port:53"
-    check "operator: the guest says by which key it is reached" "$lab" await "$state" op 'signpost: operators reach it by the key' 20
+    lab_start --timeout 240 --guest "name=op,kernel=$signpost,memory=16,cmdline=$options operator=$pub,udp=$port:53"
+    check "operator: the guest says by which key it is reached" "$lab" await "$state" op 'signpost: operators reach it by the key' 60
     key=$(sed -n 's/^signpost: operators reach it by the key \([^ \r]*\).*/\1/p' "$state/console/op.log" | tail -n 1)
     printf 'at = 127.0.0.1:%s\nkey = key\nsignpost = %s\n' $port "$key" >"$op/remote"
     check "operator: status, from afar" afar_says 'ready: yes' status
