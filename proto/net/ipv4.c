@@ -71,11 +71,8 @@ static bool deliver(struct sp_net *net, sp_instant now, struct packet *p, struct
     case IP_ICMP:
         sp_net_icmp_input(net, now, p);
         return false;
-    case IP_TCP: /* here a segment would go */
-        sp_net_dropped(net, SP_NET_DROP_TCP);
-        return false;
     default:
-        sp_net_dropped(net, SP_NET_DROP_PROTO);
+        sp_net_dropped(net, p->proto == IP_TCP ? SP_NET_DROP_TCP : SP_NET_DROP_PROTO);
         sp_net_icmp_error(net, now, p, 3, 2, 0); /* protocol unreachable */
         return false;
     }

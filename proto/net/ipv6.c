@@ -161,11 +161,8 @@ static bool deliver(struct sp_net *net, sp_instant now, struct packet *p, struct
     switch (p->proto) {
     case IP_UDP:
         return sp_net_udp_input(net, now, p, ret);
-    case IP_TCP: /* here a segment would go */
-        sp_net_dropped(net, SP_NET_DROP_TCP);
-        return false;
     default:
-        sp_net_dropped(net, SP_NET_DROP_PROTO);
+        sp_net_dropped(net, p->proto == IP_TCP ? SP_NET_DROP_TCP : SP_NET_DROP_PROTO);
         if (p->proto != IP_NONE)
             sp_net_icmp6_error(net, now, p, PARAM_PROBLEM, PARAM_HEADER, p->next_at);
         return false;

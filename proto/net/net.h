@@ -7,7 +7,7 @@
  *   sp_net_expire when sp_net_deadline has come
  *
  * Nothing is allocated after sp_net_new but buckets of the neighbour table; every table is bounded, and every drop
- * counted by its reason. There is no TCP: segments are counted and dropped where a TCP would take them. Messages about
+ * counted by its reason. There is no TCP: whoever tries it is told that the protocol is not spoken. Messages about
  * path MTUs, which anybody can forge, are not believed: IPv4 goes out without DF, IPv6 in fragments of 1280 bytes where
  * it exceeds the link's MTU. */
 #ifndef SP_NET_NET_H

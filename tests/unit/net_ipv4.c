@@ -205,6 +205,27 @@ static void unreachable_ports_are_said_not_too_often(void **state) {
     net_rig_free(g);
 }
 
+/* TCP too, which there is not: a client learns it at once. */
+static void rfc1122_protocols_that_are_not_spoken_are_said(void **state) {
+    static const struct {
+        uint8_t proto;
+        enum sp_net_drop why;
+    } none[] = {{6, SP_NET_DROP_TCP}, {99, SP_NET_DROP_PROTO}};
+    struct net_rig *g = start();
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t segment[20] = {0x0f, 0xa0, 0, 53, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2};
+        struct net_frame f =
+            net_packet(net_rig_mac, net_rig_peer, PEER, US, none[i].proto, 64, segment, sizeof segment);
+        assert_false(net_rig_in(g, &f));
+        const struct net_frame *s = net_rig_icmp(g, 4, 3, i);
+        assert_non_null(s);
+        assert_int_equal(s->data[35], 2);
+        assert_memory_equal(s->data + 42, f.data + 14, f.len - 14);
+        assert_int_equal(net_rig_drops(g, none[i].why), 1);
+    }
+    net_rig_free(g);
+}
+
 static void path_mtu_messages_are_not_believed(void **state) {
     struct net_rig *g = start();
     uint8_t message[8 + 28] = {3, 4, 0, 0, 0, 0, 0, 68};
@@ -460,6 +481,7 @@ int main(void) {
         cmocka_unit_test(options),
         cmocka_unit_test(rfc792_echo),
         cmocka_unit_test(unreachable_ports_are_said_not_too_often),
+        cmocka_unit_test(rfc1122_protocols_that_are_not_spoken_are_said),
         cmocka_unit_test(path_mtu_messages_are_not_believed),
         cmocka_unit_test(fragments_in_any_order),
         cmocka_unit_test(a_fragment_twice),

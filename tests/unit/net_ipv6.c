@@ -349,6 +349,28 @@ static void extension_headers_are_bounded(void **state) {
     net_rig_free(g);
 }
 
+/* TCP too, which there is not. The pointer leads to the octet that names the protocol. */
+static void rfc4443_protocols_that_are_not_spoken_are_said(void **state) {
+    static const struct {
+        uint8_t proto;
+        enum sp_net_drop why;
+    } none[] = {{6, SP_NET_DROP_TCP}, {99, SP_NET_DROP_PROTO}};
+    struct net_rig *g = start();
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t segment[20] = {0x0f, 0xa0, 0, 53, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2};
+        struct net_frame f =
+            net_packet(net_rig_mac, net_rig_peer, PEER, US, none[i].proto, 64, segment, sizeof segment);
+        assert_false(net_rig_in(g, &f));
+        const struct net_frame *s = net_rig_icmp(g, 6, 4, i);
+        assert_non_null(s);
+        assert_int_equal(s->data[55], 1);
+        assert_memory_equal(s->data + 58, ((uint8_t[]){0, 0, 0, 6}), 4);
+        assert_memory_equal(s->data + 62, f.data + 14, f.len - 14);
+        assert_int_equal(net_rig_drops(g, none[i].why), 1);
+    }
+    net_rig_free(g);
+}
+
 static void rfc4443_echo(void **state) {
     struct net_rig *g = start();
     uint8_t ping[8 + 1000] = {128, 0, 0, 0, 0x12, 0x34, 0, 1, 'd', 'a', 't', 'a'};
@@ -478,6 +500,7 @@ int main(void) {
         cmocka_unit_test(extension_headers_are_bounded),
         cmocka_unit_test(rfc4443_echo),
         cmocka_unit_test(rfc4443_errors),
+        cmocka_unit_test(rfc4443_protocols_that_are_not_spoken_are_said),
         cmocka_unit_test(fragments),
         cmocka_unit_test(rfc6946_atomic_fragments),
         cmocka_unit_test(rfc7112_first_fragments_hold_all_headers),
