@@ -172,8 +172,10 @@ static void __attribute__((noinline)) execute(uint64_t at) {
     deep++;
 }
 
-static void __attribute__((noinline)) overrun_buffer(size_t len) {
+static void __attribute__((noinline)) overrun_buffer(void) {
     char buf[32];
+    size_t len = (size_t)((char *)__builtin_frame_address(0) - buf); /* the canary, and not who called us */
+    __asm__ volatile("" : "+r"(len));
     memset(buf, 'A', len);
     __asm__ volatile("" ::"r"(buf) : "memory");
 }
@@ -212,7 +214,7 @@ static void commit(const char *crime) {
     else if (is(crime, "double"))
         fault_twice();
     else if (is(crime, "canary"))
-        overrun_buffer(64);
+        overrun_buffer();
     else if (is(crime, "sodium")) /* a fault within a function that keeps no frame pointer */
         crypto_generichash_blake2b(text_start, 32, (const uint8_t *)"abc", 3, NULL, 0);
     else if (is(crime, "assert"))

@@ -25,14 +25,6 @@ _Noreturn void spx_crash_end(void) {
     spx_shutdown(SPX_CRASH);
 }
 
-void spx_print_address(const char *mark, uint64_t address) {
-    struct spx_symbol symbol;
-    if (spx_symbol_find(address, &symbol))
-        spx_print("  0x%x %s+0x%x%s\n", address, symbol.name, symbol.offset, mark);
-    else
-        spx_print("  0x%x%s\n", address, mark);
-}
-
 /* A call before it: E8 with four bytes, or FF /2 with two to seven in all. */
 static bool is_return_address(uint64_t address) {
     if (!spx_symbol_is_text(address) || !spx_symbol_is_text(address - 8))
@@ -44,6 +36,16 @@ static bool is_return_address(uint64_t address) {
         if (at[-n] == 0xff && (at[-n + 1] & 0x38) == 0x10)
             return true;
     return false;
+}
+
+void spx_print_address(const char *mark, uint64_t address) {
+    struct spx_symbol symbol;
+    /* A function whose last instruction is a call that does not return is named, not the one that comes after it. */
+    uint64_t back = is_return_address(address) ? 1 : 0;
+    if (spx_symbol_find(address - back, &symbol))
+        spx_print("  0x%x %s+0x%x%s\n", address, symbol.name, symbol.offset + back, mark);
+    else
+        spx_print("  0x%x%s\n", address, mark);
 }
 
 /* Every word up the stack that may be a return address. */

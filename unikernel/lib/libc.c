@@ -2,53 +2,11 @@
  * (guarded allocations, password hashing) fails as if the system had none of it. */
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "proto/base/err.h"
 #include "unikernel/lib/crash.h"
 #include "unikernel/xen/console.h"
-
-void *memcpy(void *restrict to, const void *restrict from, size_t n);
-void *memmove(void *to, const void *from, size_t n);
-void *memset(void *to, int c, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *s);
-
-void *memcpy(void *restrict to, const void *restrict from, size_t n) {
-    void *ret = to;
-    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n)::"memory");
-    return ret;
-}
-
-void *memmove(void *to, const void *from, size_t n) {
-    uint8_t *t = to;
-    const uint8_t *f = from;
-    if (t <= f || t >= f + n)
-        return memcpy(to, from, n);
-    while (n-- > 0)
-        t[n] = f[n];
-    return to;
-}
-
-void *memset(void *to, int c, size_t n) {
-    void *ret = to;
-    __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(c) : "memory");
-    return ret;
-}
-
-int memcmp(const void *a, const void *b, size_t n) {
-    const uint8_t *x = a, *y = b;
-    for (; n > 0; n--, x++, y++)
-        if (*x != *y)
-            return *x - *y;
-    return 0;
-}
-
-size_t strlen(const char *s) {
-    size_t n = 0;
-    while (s[n] != 0)
-        n++;
-    return n;
-}
 
 _Noreturn void sp_panic(const char *file, int line, const char *what) {
     spx_print("signpost: %s, line %u: %s\n", file, (uint64_t)line, what);
