@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "proto/base/bytes.h"
+
 /* One's complement sums do not care for byte order (RFC 1071 2 B), so words are added as this machine holds them, many
  * bytes at a time, and the folded result alone is brought into network order. */
 
@@ -53,7 +55,10 @@ uint16_t sp_csum_fold(uint32_t sum) {
 }
 
 uint32_t sp_csum_pseudo(const uint8_t *src, const uint8_t *dst, size_t alen, uint8_t proto, size_t len) {
-    uint32_t sum = sp_csum_add(0, src, alen);
-    sum = sp_csum_add(sum, dst, alen);
+    uint32_t sum;
+    if (alen == 4)
+        sum = (uint32_t)sp_get_u16(src) + sp_get_u16(src + 2) + sp_get_u16(dst) + sp_get_u16(dst + 2);
+    else
+        sum = sp_csum_add(sp_csum_add(0, src, alen), dst, alen);
     return sum + proto + (uint32_t)(len >> 16) + (uint32_t)(len & UINT16_MAX);
 }

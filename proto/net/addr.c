@@ -11,7 +11,7 @@
 static const uint8_t link_local[16] = {0xfe, 0x80};
 
 struct address *sp_net_addr_find(struct sp_net *net, uint8_t family, const uint8_t ip[16]) {
-    for (size_t i = 0; i < SP_NET_ADDRESSES; i++) {
+    for (size_t i = 0; i < net->address_end; i++) {
         struct address *a = &net->addresses[i];
         if (a->state != ADDR_NONE && a->family == family && sp_net_same(a->ip, ip))
             return a;
@@ -110,6 +110,8 @@ struct address *sp_net_addr_add(struct sp_net *net, sp_instant now, uint8_t fami
                           .preferred_until = SP_NEVER,
                           .valid_until = SP_NEVER};
     memcpy(a->ip, ip, 16);
+    if (a >= net->addresses + net->address_end)
+        net->address_end = (size_t)(a - net->addresses) + 1;
     if (family == 6)
         sp_net_mld_report(net, now);
     if (probes > 0)
@@ -125,6 +127,8 @@ void sp_net_addr_remove(struct sp_net *net, struct address *a) {
     if (a->state == ADDR_READY)
         net->generation++;
     a->state = ADDR_NONE;
+    while (net->address_end > 0 && net->addresses[net->address_end - 1].state == ADDR_NONE)
+        net->address_end--;
 }
 
 /* RFC 7217 5: the interface part is a hash of prefix, hardware, how often it clashed, and a secret. */
@@ -214,7 +218,7 @@ const struct address *sp_net_addr_source(const struct sp_net *net, sp_instant no
                                          const uint8_t dst[16]) {
     const struct address *best = NULL;
     unsigned best_score = 0;
-    for (size_t i = 0; i < SP_NET_ADDRESSES; i++) {
+    for (size_t i = 0; i < net->address_end; i++) {
         const struct address *a = &net->addresses[i];
         if (a->state != ADDR_READY || a->family != family)
             continue;
@@ -231,7 +235,7 @@ bool sp_net_addr_is_broadcast(const struct sp_net *net, const uint8_t ip[16]) {
     uint32_t v = sp_get_u32(ip);
     if (v == UINT32_MAX)
         return true;
-    for (size_t i = 0; i < SP_NET_ADDRESSES; i++) {
+    for (size_t i = 0; i < net->address_end; i++) {
         const struct address *a = &net->addresses[i];
         if (a->state != ADDR_READY || a->family != 4 || a->bits > 30)
             continue;

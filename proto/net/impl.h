@@ -175,8 +175,10 @@ struct sp_net {
     /* neighbours */
     struct neigh *neigh_store, *neigh_free;
     struct sp_table neighbours;
+    struct neigh *neigh_last; /* found last, and so probably next: a gateway; or NULL */
     /* addresses and routes */
     struct address addresses[SP_NET_ADDRESSES];
+    size_t address_end; /* past the last one in use: every packet looks at all of them */
     struct router routers[ROUTERS];
     struct prefix prefixes[PREFIXES];
     struct timer routes; /* the next router or prefix to expire */
@@ -219,7 +221,7 @@ void sp_net_ether(struct sp_wr *w, const struct sp_net *net, const uint8_t dst[S
 
 /* ---- neigh.c ---- */
 SP_CHECK sp_err sp_net_neigh_new_all(struct sp_net *net);
-struct neigh *sp_net_neigh_find(const struct sp_net *net, uint8_t family, const uint8_t ip[16]);
+struct neigh *sp_net_neigh_find(struct sp_net *net, uint8_t family, const uint8_t ip[16]);
 /* Whom to send to: OK and *ret_mac, or ERR_AGAIN and *ret, where frames may wait; ERR_FULL. */
 SP_CHECK sp_err sp_net_neigh_use(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t ip[16],
                                  uint8_t ret_mac[SP_NET_MAC], struct neigh **ret);

@@ -27,12 +27,15 @@ static uint64_t hash_of(const struct sp_net *net, uint8_t family, const uint8_t 
     return sp_siphash(net->hash_key, key, sizeof key);
 }
 
-struct neigh *sp_net_neigh_find(const struct sp_net *net, uint8_t family, const uint8_t ip[16]) {
+struct neigh *sp_net_neigh_find(struct sp_net *net, uint8_t family, const uint8_t ip[16]) {
+    struct neigh *last = net->neigh_last;
+    if (last != NULL && last->family == family && sp_net_same(last->ip, ip))
+        return last;
     struct sp_link *link = sp_table_find(&net->neighbours, hash_of(net, family, ip));
     for (; link != NULL; link = sp_table_find_next(link)) {
         struct neigh *n = SP_CONTAINER(link, struct neigh, link);
         if (n->family == family && sp_net_same(n->ip, ip))
-            return n;
+            return net->neigh_last = n;
     }
     return NULL;
 }
@@ -49,6 +52,8 @@ static void forget(struct sp_net *net, struct neigh *n) {
     drop_waiting(net, n, SP_NET_DROP_UNREACHABLE);
     sp_net_timer_off(net, &n->timer);
     sp_table_remove(&net->neighbours, &n->link);
+    if (net->neigh_last == n)
+        net->neigh_last = NULL;
     n->state = NEIGH_FREE;
     n->next = net->neigh_free;
     net->neigh_free = n;

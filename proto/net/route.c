@@ -104,7 +104,7 @@ static bool on_link6(const struct sp_net *net, const uint8_t dst[16]) {
 static bool on_link(const struct sp_net *net, uint8_t family, const uint8_t dst[16]) {
     if (family == 6 && on_link6(net, dst))
         return true;
-    for (size_t i = 0; i < SP_NET_ADDRESSES; i++) {
+    for (size_t i = 0; i < net->address_end; i++) {
         const struct address *a = &net->addresses[i];
         /* RFC 5942: an address from an advertisement says nothing of what is on the link. */
         if (a->state == ADDR_READY && a->family == family && (a->from == FROM_STATIC || a->from == FROM_DHCP) &&

@@ -86,6 +86,7 @@ sp_err spx_blkfront_submit(struct spx_blkfront *bf, const struct sp_blk_req *req
     for (size_t i = 0; i < SPX_BLK_RING; i++)
         if (!bf->jobs[i].used) {
             bf->jobs[i] = (struct spx_blk_job){.req = *req, .used = true};
+            bf->n_jobs++;
             return SP_OK;
         }
     return SP_ERR_FULL;
@@ -147,6 +148,8 @@ static bool done_already(const struct spx_blkfront *bf, const struct spx_blk_job
 }
 
 bool spx_blkfront_push(struct spx_blkfront *bf) {
+    if (bf->n_jobs == 0)
+        return false;
     for (uint8_t i = 0; i < SPX_BLK_RING && bf->fault == NULL; i++) {
         struct spx_blk_job *job = &bf->jobs[i];
         if (!job->used)
@@ -183,11 +186,12 @@ static void accept(struct spx_blkfront *bf, const blkif_response_t *rsp) {
 }
 
 /* Completed: all of its parts are back, and after an error no more go out. */
-static bool finish(struct spx_blk_job *job, struct spx_blk_done *ret) {
+static bool finish(struct spx_blkfront *bf, struct spx_blk_job *job, struct spx_blk_done *ret) {
     if (!job->used || job->ended != job->started || (job->err == SP_OK && job->ended != length(&job->req)))
         return false;
     *ret = (struct spx_blk_done){job->req.id, job->err};
     job->used = false;
+    bf->n_jobs--;
     return true;
 }
 
@@ -203,7 +207,7 @@ size_t spx_blkfront_complete(struct spx_blkfront *bf, struct spx_blk_done *done,
         else if (looks++ == 2 || !spx_ring_arm(&bf->ring, 1))
             break;
     }
-    for (size_t i = 0; i < SPX_BLK_RING && got < n; i++)
-        got += finish(&bf->jobs[i], &done[got]);
+    for (size_t i = 0; bf->n_jobs > 0 && i < SPX_BLK_RING && got < n; i++)
+        got += finish(bf, &bf->jobs[i], &done[got]);
     return got;
 }

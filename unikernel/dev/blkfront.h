@@ -35,6 +35,7 @@ struct spx_blkfront {
         sp_err err;
         uint32_t started, ended; /* blocks; a flush counts as one */
     } jobs[SPX_BLK_RING];
+    unsigned n_jobs; /* in use */
     struct spx_blk_part { /* what one of the ring's requests is of */
         bool used;
         uint8_t job, n;

@@ -238,7 +238,8 @@ static bool turn(struct spx_loop *l) {
 }
 
 void spx_loop_step(struct spx_loop *l) {
-    const uint32_t ports[] = {l->store.port, l->net.port_rx, l->net.port_tx, l->has_disk ? l->disk.port : 0};
+    /* Who waits for room to send waits in take_buffer: no need to have Xen look at port_tx too. */
+    const uint32_t ports[] = {l->net.port_rx, l->store.port, l->has_disk ? l->disk.port : 0};
     if (!l->more)
         spx_event_wait(ports, sizeof ports / sizeof ports[0], deadline(l));
     for (size_t i = 0; i < sizeof ports / sizeof ports[0]; i++)
