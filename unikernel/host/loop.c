@@ -52,6 +52,12 @@ static void send_frames(struct spx_loop *l) {
     } while (f.len > 0);
 }
 
+void spx_loop_send(struct spx_loop *l, const struct sp_out *datagram) {
+    sp_direct_outputs(&l->direct, datagram, 1);
+    send_frames(l);
+    spx_netdev_push(&l->net);
+}
+
 static void take_reply(struct spx_loop *l, const struct sp_out *out) {
     l->replied = true;
     l->reply_len = out->len < sizeof l->reply ? out->len : sizeof l->reply;
@@ -218,7 +224,7 @@ sp_err spx_loop_start(struct spx_loop *l) {
 }
 
 static sp_instant deadline(const struct spx_loop *l) {
-    return sp_direct_deadline(&l->direct, sp_server_deadline(l->server));
+    return sp_instant_min(sp_direct_deadline(&l->direct, sp_server_deadline(l->server)), l->report.wake);
 }
 
 /* One look at everything, after the events were taken: what comes from here on is an event again. */
@@ -233,6 +239,7 @@ static bool turn(struct spx_loop *l) {
     }
     tell_link(l);
     drain(l);
+    spx_report_turn(l);
     /* A flush of a disk that needs none is complete after the push, without an event. */
     return complete(l) || more || (l->held && l->held_err != SP_ERR_FULL);
 }

@@ -8,6 +8,7 @@
 #include "signpostd/core/server.h"
 #include "unikernel/dev/blkfront_xs.h"
 #include "unikernel/dev/netfront_xs.h"
+#include "unikernel/host/report.h"
 
 #define SPX_LOOP_OUT   16
 #define SPX_LOOP_REPLY 4096
@@ -36,6 +37,7 @@ struct spx_loop {
     bool replied;
     size_t reply_len;
     uint8_t reply[SPX_LOOP_REPLY];
+    struct spx_report report; /* what the console says */
 };
 
 /* Watches control/shutdown and brings the link up. */
@@ -45,5 +47,7 @@ void spx_loop_step(struct spx_loop *l);
 /* Steps until the core's reply to an operator's request is in `reply`, serving meanwhile. False: the loop has ended, or
  * the core takes no request. */
 SP_CHECK bool spx_loop_ask(struct spx_loop *l, const uint8_t *request, size_t len);
+/* Sends a datagram of the host's own; what the network does not take is lost. */
+void spx_loop_send(struct spx_loop *l, const struct sp_out *datagram);
 
 #endif

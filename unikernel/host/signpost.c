@@ -4,11 +4,10 @@
 
 #include "proto/control/operator.h"
 #include "proto/crypto/crypto.h"
-#include "proto/dns/text.h"
 #include "unikernel/boot/boot.h"
 #include "unikernel/host/config.h"
-#include "unikernel/host/loop.h"
 #include "unikernel/host/version.h"
+#include "unikernel/host/zone.h"
 #include "unikernel/lib/pages.h"
 #include "unikernel/lib/random.h"
 #include "unikernel/xen/console.h"
@@ -16,15 +15,13 @@
 
 #define GRANT_FRAMES 2
 #define BUFFERS      64 /* frames, a direction */
-#define SERVER_ADDRS 8  /* of the zone's name server */
-#define ADDR_TEXT    48
 
 static struct spx_cmdline wanted;
 static struct spx_grants grants;
 static struct spx_loop loop;
 static struct sp_mem net_mem;
 static struct sp_rng net_rng;
-static char addr_texts[SERVER_ADDRS][ADDR_TEXT];
+static struct spx_zone zone;
 
 /* Always false. */
 static bool failed(const char *what, sp_err err, const char *hint) {
@@ -32,14 +29,6 @@ static bool failed(const char *what, sp_err err, const char *hint) {
     spx_print("signpost: %s: %s%s%s%s\n", what, sp_err_text(err), hint,
               fault != NULL ? "; the xenstore broke its protocol: " : "", fault != NULL ? fault : "");
     return false;
-}
-
-/* Bytes of somebody else's on the console. */
-static void print_text(const char *label, const uint8_t *data, size_t len) {
-    spx_print("signpost: %s", label);
-    for (size_t i = 0; i < len; i++)
-        spx_console_write(data[i] >= ' ' && data[i] < 127 ? (const char *)data + i : " ", 1);
-    spx_print("\n");
 }
 
 /* ---- devices ---- */
@@ -147,93 +136,46 @@ static bool open_server(void) {
                                                          : "");
 }
 
-/* ---- the zone ---- */
-
-/* Prints the DS of a good reply, and what operators have to know, or the error of a failed one when it is to be said.
- */
-static bool read_reply(bool say) {
-    struct sp_rd rd = sp_rd_init(loop.reply, loop.reply_len);
-    enum sp_op_status status;
-    struct sp_op_item item;
-    if (sp_op_reply_read(&rd, &status) != SP_OK)
-        return false;
-    while (sp_op_next(&rd, &item) == SP_OK)
-        if (item.kind == SP_OP_STR && status == SP_OP_OK && spx_text_same(item.key, "ds"))
-            print_text("ds ", item.data, item.len);
-        else if (item.kind == SP_OP_STR && status == SP_OP_OK && spx_text_same(item.key, "signpost_key") &&
-                 wanted.operators.count > 0)
-            print_text("operators reach it by the key ", item.data, item.len);
-        else if (item.kind == SP_OP_STR && status != SP_OP_OK && say)
-            print_text(item.key[0] == 'e' ? "the zone: " : "", item.data, item.len);
-    return status == SP_OP_OK;
-}
-
-static bool operate(enum sp_op_verb verb, const char *const *args, size_t n, bool say) {
-    uint8_t buf[1024];
-    struct sp_wr wr = sp_wr_init(buf, sizeof buf);
-    sp_op_request_begin(&wr, verb);
-    for (size_t i = 0; i < n; i++)
-        sp_op_arg_text(&wr, args[i]);
-    return wr.err == SP_OK && spx_loop_ask(&loop, buf, sp_wr_len(&wr)) && read_reply(say);
-}
-
-/* The addresses that the zone gives to its name server, as texts in ret. Waits for the first one of the network's. */
-static size_t addresses(char ret[SERVER_ADDRS][ADDR_TEXT]) {
-    struct sp_addr addrs[SERVER_ADDRS];
-    size_t n = wanted.public.count;
-    memcpy(addrs, wanted.public.addrs, sizeof wanted.public.addrs);
-    while (n == 0 && !loop.ended && (n = sp_net_addresses(loop.direct.net, addrs, SERVER_ADDRS)) == 0)
-        spx_loop_step(&loop);
-    for (size_t i = 0; i < n; i++) {
-        struct sp_wr wr = sp_wr_init((uint8_t *)ret[i], ADDR_TEXT);
-        if (addrs[i].family == 4)
-            sp_text_ip4(&wr, addrs[i].ip);
-        else
-            sp_text_ip6(&wr, addrs[i].ip);
-        sp_wr_u8(&wr, 0);
-    }
-    return n;
-}
-
-/* The zone as the disk has it, or a new one. */
-static bool open_zone(void) {
-    const char *args[2 + SERVER_ADDRS] = {wanted.zone.s, wanted.ns.s};
-    while (!sp_server_ready(loop.server) && !loop.ended)
-        spx_loop_step(&loop);
-    size_t n = addresses(addr_texts);
-    if (loop.ended)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        args[2 + i] = addr_texts[i];
-    return operate(SP_OP_ZONE_DS, args, 1, false) || operate(SP_OP_ZONE_ADD, args, 2 + n, true);
-}
-
 /* ---- beginning and end ---- */
 
 static bool start(const char *command) {
-    if (!open_xen() || !spx_config_load(&wanted, &loop.store, command) || !open_net() || !open_disk() ||
-        !open_direct() || !open_server())
+    if (!open_xen() || !spx_config_load(&wanted, &loop.store, command))
         return false;
+    spx_report_syslog(&loop.report, &wanted);
+    if (!open_net() || !open_disk() || !open_direct() || !open_server())
+        return false;
+    spx_report_start(&loop.report, &wanted);
     sp_err err = spx_loop_start(&loop);
     return err == SP_OK || failed("control/shutdown", err, "");
 }
 
+static void say_serving(size_t pages_before) {
+    struct sp_addr addr;
+    struct spx_text text;
+    spx_text_clear(&text);
+    if (sp_net_addresses(loop.direct.net, &addr, 1) == 1)
+        spx_report_addr(&text, &addr);
+    spx_print("signpost: serving %s at %s, %u KiB of memory in use, %u KiB free\n", wanted.zone.s, text.s,
+              (uint64_t)(pages_before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024),
+              (uint64_t)spx_pages_left() * (SPX_PAGE_SIZE / 1024));
+}
+
 unsigned spx_main(const char *command_line) {
     size_t before = spx_pages_left();
-    spx_print("signpost %s\n", spx_version);
     if (!start(command_line)) {
         spx_print("signpost: not starting\n");
         spx_console_drain();
         return SPX_CRASH;
     }
-    if (open_zone())
-        spx_print("signpost: serving %s at %s, %u KiB of memory in use, %u KiB free\n", wanted.zone.s, addr_texts[0],
-                  (uint64_t)(before - spx_pages_left()) * (SPX_PAGE_SIZE / 1024),
-                  (uint64_t)spx_pages_left() * (SPX_PAGE_SIZE / 1024));
+    if (spx_zone_open(&zone, &loop, &wanted))
+        say_serving(before);
     else if (!loop.ended)
         spx_print("signpost: serving what there is, without the zone %s\n", wanted.zone.s);
-    while (!loop.ended)
+    while (!loop.ended) {
         spx_loop_step(&loop);
+        spx_zone_follow(&zone);
+    }
+    spx_report_flush(&loop);
     if (loop.net.up)
         spx_netdev_close(&loop.net);
     if (loop.disk.up)

@@ -17,6 +17,8 @@ struct console_ring {
 static struct console_ring *ring;
 static uint32_t port;
 static bool mirror, stuck;
+static void (*tapped)(void *ctx, const char *text, size_t len);
+static void *tap_ctx;
 
 static void debug_port(const char *text, size_t len) {
     for (size_t i = 0; i < len; i++)
@@ -32,7 +34,14 @@ void spx_console_mirror(void) {
     mirror = true;
 }
 
+void spx_console_tap(void (*tap)(void *ctx, const char *text, size_t len), void *ctx) {
+    tapped = tap;
+    tap_ctx = ctx;
+}
+
 void spx_console_write(const char *text, size_t len) {
+    if (tapped != NULL)
+        tapped(tap_ctx, text, len);
     if (mirror || ring == NULL)
         debug_port(text, len);
     if (ring == NULL)

@@ -10,6 +10,8 @@ void spx_console_init(void);
 void spx_console_write(const char *text, size_t len);
 /* From now on everything goes to port 0xe9 too: for crash reports. Before spx_console_init that is so anyway. */
 void spx_console_mirror(void);
+/* Everything that is written is given to `tap` too, from now on; it does not write itself. */
+void spx_console_tap(void (*tap)(void *ctx, const char *text, size_t len), void *ctx);
 /* %s and, taken as 64-bit, %u and %x. */
 void spx_print(const char *format, ...);
 /* Waits until dom0 has read everything, so that nothing is lost when the domain ends. */
