@@ -174,6 +174,8 @@ void spx_report_start(struct spx_report *r, const struct spx_cmdline *wanted) {
     r->behind = true;
     r->families[0].automatic = wanted->ip.how == SPX_IP_AUTO;
     r->families[1].automatic = wanted->ip6.how == SPX_IP_AUTO;
+    if (wanted->ip.how == SPX_IP_STATIC) /* there from the first moment: no news */
+        r->said[r->said_count++] = wanted->ip.addr;
 }
 
 static sp_instant next_wake(const struct spx_loop *l) {
