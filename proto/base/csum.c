@@ -25,9 +25,18 @@ static uint64_t sum_words(const uint8_t *p, size_t len) {
     }
     for (; len >= 4; p += 4, len -= 4)
         a += load32(p);
-    uint8_t last[4] = {0};
-    memcpy(last, p, len);
-    return (a + b) + (c + d) + load32(last);
+    if (len >= 2) {
+        uint16_t v;
+        memcpy(&v, p, sizeof v);
+        b += v;
+    }
+    if (len % 2 != 0) { /* the first byte of a word whose second is zero */
+        const uint8_t last[2] = {p[len - 1], 0};
+        uint16_t v;
+        memcpy(&v, last, sizeof v);
+        c += v;
+    }
+    return (a + b) + (c + d);
 }
 
 static inline uint16_t fold64(uint64_t sum) {

@@ -45,9 +45,12 @@ struct frame *sp_net_frames_take(struct frames *list) {
 }
 
 void sp_net_ether(struct sp_wr *w, const struct sp_net *net, const uint8_t dst[SP_NET_MAC], uint16_t type) {
-    sp_wr_bytes(w, dst, SP_NET_MAC);
-    sp_wr_bytes(w, net->config.mac, SP_NET_MAC);
-    sp_wr_u16(w, type);
+    uint8_t *h = sp_wr_reserve(w, SP_NET_ETHER);
+    if (h == NULL)
+        return;
+    memcpy(h, dst, SP_NET_MAC);
+    memcpy(h + SP_NET_MAC, net->config.mac, SP_NET_MAC);
+    sp_put_u16(h + 2 * SP_NET_MAC, type);
 }
 
 bool sp_net_in_prefix(const uint8_t ip[16], const uint8_t prefix[16], unsigned bits) {

@@ -23,18 +23,19 @@ static void payload(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t 
 }
 
 static void head4(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t len, bool more) {
-    uint8_t *h = w->pos;
-    sp_wr_u16(w, (uint16_t)(0x4500 | ip->ecn));
-    sp_wr_u16(w, (uint16_t)(IPV4_HEAD + len));
-    sp_wr_u16(w, (uint16_t)ip->id);
-    sp_wr_u16(w, (uint16_t)((more ? 0x2000 : 0) | at / 8));
-    sp_wr_u8(w, ip->ttl);
-    sp_wr_u8(w, ip->proto);
-    sp_wr_u16(w, 0);
-    sp_wr_bytes(w, ip->src, 4);
-    sp_wr_bytes(w, ip->dst, 4);
-    if (w->err == SP_OK)
-        sp_put_u16(h + 10, (uint16_t)~sp_csum_fold(sp_csum_add(0, h, IPV4_HEAD)));
+    uint8_t *h = sp_wr_reserve(w, IPV4_HEAD);
+    if (h == NULL)
+        return;
+    sp_put_u16(h, (uint16_t)(0x4500 | ip->ecn));
+    sp_put_u16(h + 2, (uint16_t)(IPV4_HEAD + len));
+    sp_put_u16(h + 4, (uint16_t)ip->id);
+    sp_put_u16(h + 6, (uint16_t)((more ? 0x2000 : 0) | at / 8));
+    h[8] = ip->ttl;
+    h[9] = ip->proto;
+    sp_put_u16(h + 10, 0);
+    memcpy(h + 12, ip->src, 4);
+    memcpy(h + 16, ip->dst, 4);
+    sp_put_u16(h + 10, (uint16_t)~sp_csum_fold(sp_csum_add(0, h, IPV4_HEAD)));
 }
 
 static void head6(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t len, bool more, bool fragment) {

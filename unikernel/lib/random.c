@@ -15,6 +15,8 @@ static struct {
     bool seeded;
 } pool;
 
+static enum { UNKNOWN = 0, LOOKED = 1, SEEDS = 2, DRAWS = 4 } offers; /* of this CPU: to ask it leaves the guest */
+
 /* These two run before there is a stack canary: they make one. */
 __attribute__((no_stack_protector)) static bool draw(bool seed, uint64_t *ret) {
     uint8_t ok = 0;
@@ -28,10 +30,11 @@ __attribute__((no_stack_protector)) static bool draw(bool seed, uint64_t *ret) {
 
 __attribute__((no_stack_protector)) bool spx_random_u64(uint64_t *ret) {
     static uint64_t last;
-    bool has_rdseed = spx_cpuid(0).a >= 7 && (spx_cpuid(7).b >> 18 & 1) != 0,
-         has_rdrand = (spx_cpuid(1).c >> 30 & 1) != 0;
+    if (offers == UNKNOWN)
+        offers = LOOKED | (spx_cpuid(0).a >= 7 && (spx_cpuid(7).b >> 18 & 1) != 0 ? SEEDS : 0) |
+                 ((spx_cpuid(1).c >> 30 & 1) != 0 ? DRAWS : 0);
     uint64_t v = last;
-    if (!(has_rdseed && draw(true, &v)) && !(has_rdrand && draw(false, &v)))
+    if (!((offers & SEEDS) != 0 && draw(true, &v)) && !((offers & DRAWS) != 0 && draw(false, &v)))
         return false;
     if (v == last)
         return false;
@@ -47,6 +50,7 @@ void spx_random_reseed(const void *bytes, size_t len) {
     struct {
         uint64_t draws[SPX_RANDOM_DRAWS], tsc, now, wall;
     } fresh;
+    offers = UNKNOWN; /* after a resume it may be another one */
     for (size_t i = 0; i < SPX_RANDOM_DRAWS; i++)
         if (!spx_random_u64(&fresh.draws[i]))
             stop();

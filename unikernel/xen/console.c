@@ -61,10 +61,13 @@ void spx_console_write(const char *text, size_t len) {
         __asm__ volatile("" ::: "memory"); /* x86 keeps stores in order; the compiler must too */
         ring->out_prod = ring->out_prod + 1;
     }
-    spx_notify(port);
+    if (len > 0 && text[len - 1] == '\n')
+        spx_notify(port);
 }
 
 void spx_console_drain(void) {
+    if (ring != NULL)
+        spx_notify(port);
     for (unsigned i = 0; ring != NULL && ring->out_cons != ring->out_prod && i < PATIENCE; i++)
         spx_sleep(SP_MS);
 }

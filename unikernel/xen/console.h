@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 void spx_console_init(void);
-/* Waits while the ring is full; a console that nobody reads for long loses what comes, until it is read again. */
+/* dom0 is told at the end of each line. Waits while the ring is full; a console that nobody reads for long loses what comes, until it is read again. */
 void spx_console_write(const char *text, size_t len);
 /* From now on everything goes to port 0xe9 too: for crash reports. Before spx_console_init that is so anyway. */
 void spx_console_mirror(void);
