@@ -254,9 +254,10 @@ static void got(struct sp_server *s, const struct sp_from *from, const struct sp
     case SP_WG_DATA: {
         struct sp_ctlsession *ses = sp_wg_peer_user(g->peer);
         heard(s, ses, from, g->fresh);
-        if (g->kind == SP_WG_DATA && ses->remote != NULL)
+        if (g->kind == SP_WG_DATA && ses->remote != NULL) {
             sp_remote_inside(s, ses, g->data, g->len);
-        else if (g->kind == SP_WG_DATA)
+            sp_wipe(g->data, g->len); /* it may have been a key */
+        } else if (g->kind == SP_WG_DATA)
             sp_inside(s, ses, g->data, g->len);
         break;
     }

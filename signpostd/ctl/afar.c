@@ -29,7 +29,7 @@ struct ctl_afar {
     char at[SPL_ADDR_TEXT], signpost[CTL_KEY_TEXT + 1], operator[CTL_KEY_TEXT + 1];
     sp_duration patience;
     sp_instant began, ask_at;
-    bool named, refused; /* a name server answers there; nothing listens there */
+    bool named, starting, refused; /* a name server answers there; it is not ready; nothing listens there */
 };
 
 /* ---- opening ---- */
@@ -148,9 +148,10 @@ static void take(struct ctl_afar *a) {
             a->refused = true;
         if (n < 0 && errno != EINTR)
             return;
-        if (n >= 12 && memcmp(data, question, 2) == 0 && (data[2] & 0x80) != 0)
+        if (n >= 12 && memcmp(data, question, 2) == 0 && (data[2] & 0x80) != 0) {
             a->named = true;
-        else if (n > 0)
+            a->starting = (data[3] & 15) == 2; /* SERVFAIL */
+        } else if (n > 0)
             sp_remote_link_input(&a->link, spl_now(), spl_wall(), data, (size_t)n);
     }
 }
@@ -187,6 +188,8 @@ static sp_err no_session(const struct ctl_afar *a, double s, struct spl_error *e
                              a->at, a->signpost);
     if (a->refused)
         return spl_error_set(err, SP_ERR_IO, "nothing listens at %s (UDP); does the signpost run?", a->at);
+    if (a->starting)
+        return spl_error_set(err, SP_ERR_AGAIN, "the signpost at %s is not ready yet; try again in a moment", a->at);
     if (a->named)
         return spl_error_set(err, SP_ERR_DENIED,
                              "a name server answers at %s, but within %.0f s it has not let this operator in: it does "

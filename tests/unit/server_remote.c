@@ -357,6 +357,29 @@ static void it_works_in_a_flood(void **state) {
     fake_end(&x);
 }
 
+/* One that has gone mad takes its own budget, and nobody else's; what a pull asks for counts too. */
+static void an_operator_has_a_budget(void **state) {
+    static struct fake x;
+    uint8_t msg[SP_REMOTE_MSG];
+    fake_init(&x, &r, "operator.me.example.", 201, false);
+    assert_true(fake_handshake(&x));
+    struct sp_remote_msg m = {.kind = SP_REMOTE_PULL, .session = 1, .id = 1};
+    size_t len = sp_remote_write(&m, msg, sizeof msg);
+    for (unsigned i = 0; i < 2 * SP_REMOTE_PER_S + 1000; i++) {
+        fake_plain(&x, msg, len);
+        x.count = 0;
+        rig_forget(&r);
+    }
+    assert_in_range(counts()->dropped_remote_budget, 900, 1100);
+    assert_int_equal(operate(&p, SP_OP_STATUS, NULL, NULL), SP_OP_OK);
+    rig_wait(&r, 3 * SP_SEC);
+    uint64_t before = counts()->dropped_remote_budget;
+    fake_plain(&x, msg, len);
+    assert_int_equal(counts()->dropped_remote_budget, before);
+    assert_int_equal(x.count, 1);
+    fake_end(&x);
+}
+
 /* Old handshakes of an operator's, sent again by somebody else, from elsewhere. */
 static void replayed_handshakes_are_bounded(void **state) {
     static struct operator q;
@@ -458,6 +481,7 @@ int main(void) {
         CASE(neither_does_the_others_work),
         CASE(devices_do_not_push_it_out),
         CASE(it_works_in_a_flood),
+        CASE(an_operator_has_a_budget),
         CASE(replayed_handshakes_are_bounded),
         CASE(it_ends_when_silent),
         CASE(not_the_zone_it_came_by),
