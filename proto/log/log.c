@@ -154,7 +154,7 @@ void sp_log_complete(struct sp_log *log, uint64_t id, sp_err err, sp_instant now
 
 void sp_log_stats(const struct sp_log *log, struct sp_log_stats *ret) {
     *ret = log->stats;
-    ret->blocks = log->device_blocks;
+    ret->blocks = log->super.blocks != 0 ? log->super.blocks : log->device_blocks;
     ret->journal_blocks = log->layout.journal_blocks;
     ret->journal_blocks_used = log->next - log->super.start;
     ret->records = log->seq;

@@ -92,7 +92,8 @@ SP_CHECK sp_err sp_log_snapshot_end(struct sp_log *log); /* the journal before `
 void sp_log_snapshot_abort(struct sp_log *log);
 
 struct sp_log_stats {
-    uint64_t blocks, journal_blocks, journal_blocks_used;
+    uint64_t blocks; /* that the log was laid out for; before it is known, of the device */
+    uint64_t journal_blocks, journal_blocks_used;
     uint64_t records;            /* ever appended to this device */
     uint64_t flushes, snapshots; /* since opened */
     uint64_t torn; /* pieces (blocks, a record's beginning) of an unfinished last group found and cut when opened */

@@ -172,6 +172,10 @@ void sp_updater_replayed(struct sp_updater *u, sp_instant now, sp_wall wall) {
     sp_invite_purge(u, sp_wall_sec(wall));
 }
 
+void sp_updater_resumed(struct sp_updater *u, sp_instant now) {
+    sp_lease_restart(u, now);
+}
+
 sp_err sp_updater_commit(struct sp_updater *u, const struct sp_change *c, sp_instant now) {
     if (c->body == NULL)
         return SP_OK;

@@ -55,6 +55,13 @@ void sp_overlay_free(struct sp_server *s) {
     s->overlay = NULL;
 }
 
+void sp_overlay_resumed(struct sp_server *s) {
+    struct sp_overlay *o = s->overlay;
+    sp_realms_free(s);
+    o->generation = UINT64_MAX;
+    sp_rng_fill(&s->rng, &o->epoch, sizeof o->epoch);
+}
+
 bool sp_overlay_online(const struct sp_server *s, const struct sp_zone *z, const uint8_t pub[SP_ED25519_PUB]) {
     const struct sp_realm *r = sp_realm_by_id(s->overlay, sp_zone_id(z));
     const struct sp_ctlsession *ses = r != NULL ? sp_ctlsession_find(s, r, pub) : NULL;

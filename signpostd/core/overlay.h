@@ -170,6 +170,8 @@ struct sp_overlay {
 
 SP_CHECK sp_err sp_overlay_new(struct sp_server *s);
 void sp_overlay_free(struct sp_server *s);
+/* After a resume: all sessions end without a word, and the zones' devices are made anew when they are next needed. */
+void sp_overlay_resumed(struct sp_server *s);
 /* What goes on beside the inputs: pushes, handshakes of our own, news of devices; as far as the outbox has room. */
 void sp_overlay_work(struct sp_server *s);
 bool sp_overlay_busy(const struct sp_server *s); /* sp_overlay_work would do something */

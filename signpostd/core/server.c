@@ -43,12 +43,18 @@ static sp_err check(const struct sp_server_config *c) {
     return ok ? SP_OK : SP_ERR_RANGE;
 }
 
+void sp_cookies_new(struct sp_server *s) {
+    struct sp_cookie_secrets *c = &s->view.cookies;
+    sp_wipe(c, sizeof *c);
+    sp_rng_fill(&s->rng, c->now, sizeof c->now);
+    s->cookie_turn = sp_instant_add(s->now, COOKIE_LIFE);
+}
+
 static void seed(struct sp_server *s) {
     sp_rng_init(&s->rng, s->cfg.seed);
     sp_wipe(s->cfg.seed, sizeof s->cfg.seed);
     sp_rng_fill(&s->rng, s->hash_key, sizeof s->hash_key);
-    sp_rng_fill(&s->rng, s->view.cookies.now, sizeof s->view.cookies.now);
-    s->cookie_turn = sp_instant_add(s->now, COOKIE_LIFE);
+    sp_cookies_new(s);
 }
 
 static void view_init(struct sp_server *s) {

@@ -39,6 +39,18 @@ struct sp_server_config {
 };
 void sp_server_config_default(struct sp_server_config *ret);
 
+/* Where what changes is kept: MEMORY, there is no disk; OPENING, its log is being replayed; DURABLE; FAILED, updates are
+ * refused and queries answered from what was durable. */
+enum sp_storage { SP_STORAGE_MEMORY, SP_STORAGE_OPENING, SP_STORAGE_DURABLE, SP_STORAGE_FAILED };
+
+struct sp_storage_state {
+    enum sp_storage storage;
+    bool full;          /* the last change that would have made the state larger found no room, and was refused */
+    uint64_t blocks;    /* of the disk, that the log was laid out for; 0 before it is known */
+    uint64_t written;   /* the last record that is durable */
+    uint64_t unwritten; /* records after it; of a disk that failed: taken back */
+};
+
 struct sp_server;
 SP_CHECK sp_err sp_server_new(struct sp_server **ret, const struct sp_server_config *config, sp_instant now, sp_wall wall);
 /* Wipes keys and gives all chunks back. */
@@ -54,5 +66,18 @@ bool sp_server_event(struct sp_server *s, struct sp_event *ret);
 bool sp_server_ready(const struct sp_server *s);
 /* Asks for a clean end: pending updates are made durable and acknowledged, then SP_EV_STOP. */
 void sp_server_stop(struct sp_server *s, sp_instant now);
+/* For the host to tell its operator. */
+void sp_server_storage(const struct sp_server *s, struct sp_storage_state *ret);
+
+/* The machine was saved and goes on, elsewhere or later, and perhaps more than once from the same save: to be called
+ * before anything else, when the host has new randomness. `now` goes on from where it stood, whatever the clock of the
+ * machine says; `wall` is the new wall time.
+ * Ended: all control sessions with their keys, their pairs, channels and pushes; agents come again, as after a restart.
+ * New: the generator (from `seed` and its old state), the secrets of cookies, the indices and secrets of the zones'
+ * WireGuard devices, the epoch of sequences. Every lease starts again with its granted length, as nobody could refresh
+ * it meanwhile. Kept: zones, streams (the host closes those that it has lost), and what is on its way to the disk, with
+ * the replies that wait for it: the host does block requests again that were not completed. The keys of hash tables stay
+ * too: nothing that is sent is made with them. */
+void sp_server_resumed(struct sp_server *s, sp_instant now, sp_wall wall, const uint8_t seed[SP_RNG_SEED]);
 
 #endif

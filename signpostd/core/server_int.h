@@ -78,8 +78,6 @@ struct sp_pager {
 struct sp_import;
 struct sp_overlay;
 
-enum sp_storage { SP_STORAGE_MEMORY, SP_STORAGE_OPENING, SP_STORAGE_DURABLE, SP_STORAGE_FAILED };
-
 struct sp_server {
     struct sp_mem mem;
     struct sp_server_config cfg;
@@ -132,6 +130,9 @@ struct sp_server {
     bool ready, stopping, stopped;
     uint64_t dropped_segments, dropped_port0, not_ready, controls, overflow, transfers, transfers_lost;
 };
+
+/* server.c */
+void sp_cookies_new(struct sp_server *s); /* the secrets, and none before */
 
 /* request.c */
 /* Answers one message over UDP or TCP; the outbox has room for a whole reply. */

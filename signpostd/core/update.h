@@ -334,6 +334,8 @@ SP_CHECK sp_err sp_updater_apply(struct sp_updater *u, const struct sp_log_recor
 /* The log is replayed: every lease starts again with its granted length, and from now on only signatures whose inception is later
  * than the last accepted one count (what was accepted without being logged cannot be told from a replay). */
 void sp_updater_replayed(struct sp_updater *u, sp_instant now, sp_wall wall);
+/* Time has passed in which nobody could refresh a lease: every one starts again with its granted length. */
+void sp_updater_resumed(struct sp_updater *u, sp_instant now);
 
 /* Walks the whole state as records, while changes go on: ret is in the updater's buffer, borrowed until the next call on it. False at
  * the end. The same record again: sp_updater_snapshot_again before the next call (buffers were busy). */

@@ -112,10 +112,12 @@ size_t spx_stack_used(void) {
 
 bool spx_suspend(void) {
     spx_console_drain();
+    sp_instant before = spx_now();
     if (spx_stop_for_suspend())
         return true;
     spx_hypercalls_init();
     spx_clock_init();
+    spx_clock_go_on(before);
     spx_callback_init();
     spx_console_init();
     spx_random_reseed(NULL, 0);

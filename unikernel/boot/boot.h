@@ -10,8 +10,8 @@
 unsigned spx_main(const char *command_line);
 
 /* Stops for `xl save` or a migration and returns when the toolstack goes on: true when that was cancelled and
- * everything is as it was. False after a restore: hypercalls, clocks, console and randomness are made ready again; the
- * caller drops its sessions, and sets up grants, event channels and xenstore from nothing, before it sends anything. */
+ * everything is as it was. False after a restore: hypercalls, clocks, console and randomness are made ready again
+ * (spx_now goes on from where it stopped, spx_wall says the new time); the caller drops its sessions, and sets up grants, event channels and xenstore from nothing, before it sends anything. */
 bool spx_suspend(void);
 
 /* The most that the stack has ever held, in bytes: it was zero at the start. */

@@ -45,7 +45,7 @@ void spx_event_wait(const uint32_t *ports, size_t n, sp_instant deadline) {
             list[poll.nr_ports++] = ports[i];
     if (deadline <= spx_now())
         return;
-    poll.timeout = deadline == SP_NEVER ? 0 : deadline; /* 0 is "none" */
+    poll.timeout = deadline == SP_NEVER ? 0 : spx_xen_time(deadline); /* 0 is "none" */
     set_xen_guest_handle(poll.ports, list);
     SPX_HYPERCALL(__HYPERVISOR_sched_op, SCHEDOP_poll, &poll, 0, 0);
 }

@@ -66,7 +66,7 @@ void spx_sleep(sp_duration ns) {
         const uint32_t *ports;
         uint32_t nr_ports;
         uint64_t timeout; /* the clock's time */
-    } poll = {NULL, 0, spx_now() + ns};
+    } poll = {NULL, 0, spx_xen_time(spx_now() + ns)};
     SPX_HYPERCALL(SCHED_OP, SCHEDOP_POLL, &poll, 0, 0);
 }
 
@@ -122,7 +122,10 @@ _Atomic uint64_t *spx_event_pending(void) {
     return (_Atomic uint64_t *)shared.info.evtchn_pending;
 }
 
-sp_instant spx_now(void) {
+/* How far our time is ahead of Xen's, which is its host's: after a move it is another one. */
+static sp_duration ahead;
+
+static uint64_t xen_now(void) {
     const struct pvclock *t = &shared.info.vcpu[0].time;
     uint32_t version, low, high;
     uint64_t ns;
@@ -136,6 +139,18 @@ sp_instant spx_now(void) {
     return ns;
 }
 
+sp_instant spx_now(void) {
+    return xen_now() + ahead;
+}
+
+uint64_t spx_xen_time(sp_instant at) {
+    return at - ahead;
+}
+
+void spx_clock_go_on(sp_instant from) {
+    ahead = from - xen_now();
+}
+
 sp_wall spx_wall(void) {
     uint32_t version;
     uint64_t at_start;
@@ -143,5 +158,5 @@ sp_wall spx_wall(void) {
         version = shared.info.wc_version;
         at_start = ((uint64_t)shared.info.wc_sec_hi << 32 | shared.info.wc_sec) * SP_SEC + shared.info.wc_nsec;
     } while ((version & 1) != 0 || version != shared.info.wc_version);
-    return (sp_wall){at_start + spx_now()};
+    return (sp_wall){at_start + xen_now()};
 }

@@ -31,8 +31,13 @@ void spx_wrmsr(uint32_t msr, uint64_t value);
 
 /* Maps the shared page; before it the clocks stand still. */
 void spx_clock_init(void);
+/* Time since some moment, never backwards. */
 sp_instant spx_now(void);
 sp_wall spx_wall(void);
+/* The same moment by the clock that Xen's timers go by. */
+uint64_t spx_xen_time(sp_instant at);
+/* After a move: time goes on from there, whatever the new host's clock says. */
+void spx_clock_go_on(sp_instant from);
 /* The pending bits of event channels, in the shared page: event.h's. */
 _Atomic uint64_t *spx_event_pending(void);
 
