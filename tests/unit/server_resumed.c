@@ -210,12 +210,9 @@ static void a_failed_disk_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(sessions_end_and_begin_anew),
-        TEST(sequences_have_a_new_epoch),
-        cmocka_unit_test(twins_differ),
-        TEST(old_cookies_are_none),
-        TEST(signatures_follow_the_wall_clock),
-        cmocka_unit_test(an_update_on_its_way_is_kept),
+        TEST(sessions_end_and_begin_anew),       TEST(sequences_have_a_new_epoch),
+        cmocka_unit_test(twins_differ),          TEST(old_cookies_are_none),
+        TEST(signatures_follow_the_wall_clock),  cmocka_unit_test(an_update_on_its_way_is_kept),
         cmocka_unit_test(a_failed_disk_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,14 @@ void spx_blkfront_forget(struct spx_blkfront *bf) {
         memset(bf->parts[i].ref, 0, sizeof bf->parts[i].ref);
 }
 
+void spx_blkfront_abandon(struct spx_blkfront *bf) {
+    fail(bf, "stopped");
+    for (size_t i = 0; i < SPX_BLK_RING; i++) {
+        bf->jobs[i].started = bf->jobs[i].ended = 0;
+        bf->jobs[i].err = SP_ERR_IO;
+    }
+}
+
 sp_err spx_blkfront_start(struct spx_blkfront *bf, uint16_t backend, uint16_t device) {
     SP_TRY(spx_blkfront_stop(bf));
     bf->backend = backend;

@@ -62,12 +62,16 @@ void spx_blkfront_open(struct spx_blkfront *bf, const struct spx_blk_shape *shap
 SP_CHECK sp_err spx_blkfront_stop(struct spx_blkfront *bf);
 /* The grants are gone, with the whole table, after a resume. */
 void spx_blkfront_forget(struct spx_blkfront *bf);
+/* The device is gone for good: requests that were not completed are now, with ERR_IO. (The backend may have hold of
+ * their pages still, as spx_blkfront_stop says.) */
+void spx_blkfront_abandon(struct spx_blkfront *bf);
 
 /* Takes a request; its buffer is borrowed until its completion. ERR_FULL: SPX_BLK_RING of them are on their way;
  * ERR_RANGE: past the disk's end, or count and operation do not fit; ERR_DENIED: the disk is read-only; ERR_IO: the
  * device has stopped. */
 SP_CHECK sp_err spx_blkfront_submit(struct spx_blkfront *bf, const struct sp_blk_req *req);
-/* Takes up to n completions. Fewer than n: there are no more, and an event comes with the next. */
+/* Takes up to n completions, also from a device that has stopped. Fewer than n: there are no more, and an event comes
+ * with the next. */
 size_t spx_blkfront_complete(struct spx_blkfront *bf, struct spx_blk_done *done, size_t n);
 /* Puts what fits into the ring and shows it the backend; true when it wants an event. To be called after requests and
  * after completions, as these make room. A flush of a disk that needs none is complete after this, without an event. */

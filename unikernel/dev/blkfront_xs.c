@@ -85,13 +85,17 @@ void spx_blkdev_close(struct spx_blkdev *dev) {
     }
     if (spx_blkfront_stop(&dev->disk) != SP_OK || dev->ring_ref != 0)
         spx_print("disk %u: its backend keeps hold of pages\n", dev->number);
+    spx_blkfront_abandon(&dev->disk);
     spx_bus_leave(&dev->bus);
 }
 
 sp_err spx_blkdev_resume(struct spx_blkdev *dev) {
     spx_blkfront_forget(&dev->disk);
     dev->ring_ref = dev->port = 0;
-    return spx_blkdev_open(dev, dev->bus.xs, dev->number, dev->bus.token);
+    sp_err err = spx_blkdev_open(dev, dev->bus.xs, dev->number, dev->bus.token);
+    if (err != SP_OK)
+        spx_blkfront_abandon(&dev->disk);
+    return err;
 }
 
 void spx_blkdev_push(struct spx_blkdev *dev) {

@@ -18,6 +18,7 @@ struct spx_blkdev {
 uint64_t spx_blkdev_number(const char *name);
 /* Connects the disk of that number, waiting for its backend. `disk` was initialised. Errors as spx_netdev_open. */
 SP_CHECK sp_err spx_blkdev_open(struct spx_blkdev *dev, struct spx_xs *xs, uint64_t number, unsigned token);
+/* Gives back channel and grants, and tells the backend; what was on its way is completed with ERR_IO. */
 void spx_blkdev_close(struct spx_blkdev *dev);
 /* After a resume: connects again, and sends what was on its way once more. */
 SP_CHECK sp_err spx_blkdev_resume(struct spx_blkdev *dev);

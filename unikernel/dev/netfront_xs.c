@@ -137,7 +137,9 @@ sp_err spx_netdev_resume(struct spx_netdev *dev) {
     spx_netfront_forget(&dev->net);
     dev->tx_ref = dev->rx_ref = dev->port_tx = dev->port_rx = 0;
     dev->awaited = false;
-    return spx_netdev_open(dev, dev->bus.xs, dev->number, dev->bus.token);
+    sp_err err = spx_netdev_open(dev, dev->bus.xs, dev->number, dev->bus.token);
+    await_vif(dev, err != SP_OK);
+    return err;
 }
 
 /* A backend that breaks the rules is told that we close, and why stands on the console. */

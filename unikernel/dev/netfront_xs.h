@@ -26,7 +26,8 @@ struct spx_netdev {
 SP_CHECK sp_err spx_netdev_open(struct spx_netdev *dev, struct spx_xs *xs, unsigned number, unsigned token);
 /* Gives back channels and grants, and tells the backend. */
 void spx_netdev_close(struct spx_netdev *dev);
-/* After a resume: the xenstore, channels and grants are new. Connects again. */
+/* After a resume: the xenstore, channels and grants are new. Connects again; when that fails, as soon as there is a new
+ * vif. */
 SP_CHECK sp_err spx_netdev_resume(struct spx_netdev *dev);
 
 /* Shows the backend what was queued, and notifies it where it asks for that. */

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "unikernel/dev/control.h"
+#include "unikernel/host/resume.h"
+#include "unikernel/host/storage.h"
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/event.h"
 #include "unikernel/xen/xen.h"
@@ -156,7 +158,7 @@ static bool complete(struct spx_loop *l) {
     struct sp_in in[BATCH];
     if (!l->has_disk)
         return false;
-    size_t n = l->disk.up ? spx_blkfront_complete(&l->disk.disk, done, BATCH - 1) : 0;
+    size_t n = spx_blkfront_complete(&l->disk.disk, done, BATCH - 1); /* of one that has gone too: errors */
     for (size_t i = 0; i < n; i++)
         in[i] = (struct sp_in){.kind = SP_IN_BLK, .id = done[i].id, .err = done[i].err};
     if (l->held && l->held_err == SP_ERR_FULL) {
@@ -184,6 +186,9 @@ static void tell_link(struct spx_loop *l) {
 static void stop(struct spx_loop *l, unsigned reason) {
     spx_print("signpost: asked to %s\n", reason == SPX_REBOOT ? "reboot" : "power off");
     l->reason = reason;
+    if (l->stopping)
+        return;
+    spx_storage_stop(l);
     sp_server_stop(l->server, l->now);
 }
 
@@ -197,8 +202,8 @@ static void obey(struct spx_loop *l) {
     case SPX_ASK_REBOOT:
         stop(l, SPX_REBOOT);
         break;
-    case SPX_ASK_SUSPEND: /* it has not been offered */
-        spx_print("signpost: asked to suspend, which it cannot do yet; it goes on\n");
+    case SPX_ASK_SUSPEND:
+        spx_loop_suspend(l);
         break;
     }
 }
@@ -206,6 +211,12 @@ static void obey(struct spx_loop *l) {
 static void watch(struct spx_loop *l) {
     struct spx_xs_reply reply;
     spx_xs_turn(&l->store, &reply);
+    if (l->store.fault != NULL && !l->store_lost) {
+        spx_print(
+            "signpost: the xenstore broke its protocol: %s; it serves on, but hears of no shutdown, save or device\n",
+            l->store.fault);
+        l->store_lost = true;
+    }
     spx_netdev_watch(&l->net);
     if (l->has_disk)
         spx_blkdev_watch(&l->disk);
@@ -214,17 +225,23 @@ static void watch(struct spx_loop *l) {
 
 /* ---- the loop ---- */
 
+sp_err spx_loop_watch_store(struct spx_loop *l) {
+    return spx_control_open(&l->store, SPX_TOKEN_SHUTDOWN);
+}
+
 sp_err spx_loop_start(struct spx_loop *l) {
     sample_clocks(l);
     l->more = true;
-    SP_TRY(spx_xs_watch(&l->store, "control/shutdown", SPX_TOKEN_SHUTDOWN));
+    SP_TRY(spx_loop_watch_store(l));
     tell_link(l);
     drain(l);
     return SP_OK;
 }
 
 static sp_instant deadline(const struct spx_loop *l) {
-    return sp_instant_min(sp_direct_deadline(&l->direct, sp_server_deadline(l->server)), l->report.wake);
+    sp_instant at = sp_direct_deadline(&l->direct, sp_server_deadline(l->server));
+    at = sp_instant_min(at, l->report.wake);
+    return l->stopping ? sp_instant_min(at, l->stop_at) : at;
 }
 
 /* One look at everything, after the events were taken: what comes from here on is an event again. */
@@ -240,6 +257,8 @@ static bool turn(struct spx_loop *l) {
     tell_link(l);
     drain(l);
     spx_report_turn(l);
+    spx_storage_tell(l);
+    spx_storage_check_stop(l);
     /* A flush of a disk that needs none is complete after the push, without an event. */
     return complete(l) || more || (l->held && l->held_err != SP_ERR_FULL);
 }

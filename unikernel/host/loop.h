@@ -23,6 +23,17 @@ struct spx_loop {
     struct spx_netdev net;
     struct spx_blkdev disk;
     bool has_disk;
+    struct spx_grants *grants; /* with their table: after a suspend they are made anew */
+    void *grant_table;
+    size_t grant_frames;
+    struct sp_rng *net_rng; /* the interface's */
+
+    struct sp_storage_state told; /* storage.h's: what the console says of the disk */
+    sp_instant full_again;
+    bool stopping;
+    sp_instant stop_at;  /* when it ends without what the disk has not taken */
+    uint64_t stop_after; /* what was durable when that moment was set */
+    bool store_lost;
 
     bool ended;
     unsigned reason; /* to end the domain for: SPX_POWEROFF, SPX_REBOOT, SPX_CRASH */
@@ -40,6 +51,9 @@ struct spx_loop {
     struct spx_report report; /* what the console says */
 };
 
+/* Says in the xenstore what the toolstack may ask for, and sets the watches that are not a device's. At the start, and
+ * again after a suspend. */
+SP_CHECK sp_err spx_loop_watch_store(struct spx_loop *l);
 /* Watches control/shutdown and brings the link up. */
 SP_CHECK sp_err spx_loop_start(struct spx_loop *l);
 /* Waits for what comes next and does it. */

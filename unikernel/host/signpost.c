@@ -38,6 +38,10 @@ static bool open_xen(void) {
     sp_err err = table == NULL ? SP_ERR_FULL : spx_grants_map(&grants, table, GRANT_FRAMES);
     if (err != SP_OK)
         return failed("the grant table", err, "");
+    loop.grants = &grants;
+    loop.grant_table = table;
+    loop.grant_frames = GRANT_FRAMES;
+    loop.net_rng = &net_rng;
     spx_xs_open(&loop.store);
     return true;
 }
@@ -180,7 +184,7 @@ unsigned spx_main(const char *command_line) {
         spx_netdev_close(&loop.net);
     if (loop.disk.up)
         spx_blkdev_close(&loop.disk);
-    sp_server_free(loop.server);
+    /* The server is left as it is: its backend may yet read what was to be written, and Xen wipes all of it. */
     spx_print("signpost: ended\n");
     spx_console_drain();
     return loop.reason;
