@@ -73,7 +73,7 @@ obey_case() {
     check "machine: it sees that it was restored" said 'selftest: resumed'
     check "machine: suspended and gone on with" in_lab 'xl save -c obey /tmp/obey.save'
     check "machine: it sees that nothing has changed" said 'selftest: suspend was cancelled'
-    check "machine: time and randomness go on" [ "$(grep -c 'selftest: ok' "$state/console/obey.log")" = 4 ]
+    check "machine: time and randomness go on" [ "$(grep -c 'selftest: ok' "$state/console/obey.log")" = 6 ]
     in_lab 'xl shutdown obey'
     check "machine: ends when asked to" said 'selftest: asked to poweroff'
     check "machine: and has stopped" in_lab 'for i in 1 2 3 4 5 6; do xl list obey | grep -q -e " ---s-- " || ! xl domid obey && exit 0; sleep 0.5; done; exit 1'

@@ -234,9 +234,11 @@ static bool suspend(void) {
     uint8_t before[32], after[32];
     spx_random_fill(before, sizeof before);
     sp_wall wall = spx_wall();
+    sp_instant now = spx_now();
     bool cancelled = spx_suspend();
     spx_print("selftest: %s\n", cancelled ? "suspend was cancelled" : "resumed");
     spx_random_fill(after, sizeof after);
+    check("the clock goes on", spx_now() > now && spx_now() < now + 60 * SP_SEC);
     check("time goes on", spx_wall().ns > wall.ns && spx_wall().ns < wall.ns + 60 * SP_SEC);
     check("randomness goes on", memcmp(before, after, sizeof after) != 0);
     return cancelled || open_store();
