@@ -47,8 +47,8 @@ SP_CHECK sp_err sp_log_new(struct sp_log **ret, struct sp_mem *mem, uint64_t blo
 /* No request may be under way. */
 void sp_log_free(struct sp_log *log);
 enum sp_log_state sp_log_state(const struct sp_log *log);
-/* Why it FAILED: ERR_CORRUPT (damage, or no log), ERR_UNSUP (another version's device), ERR_EXIST (see new), or the
- * error that a request completed with. Nothing is acknowledged after a failure. */
+/* Why it FAILED: ERR_CORRUPT (damage, or no log), ERR_UNSUP (another version's device), ERR_EXIST (see new), ERR_RANGE (the
+ * device is smaller than when it was formatted), or the error that a request completed with. Nothing is acknowledged after a failure. */
 sp_err sp_log_error(const struct sp_log *log);
 
 /* The next block request; false when there is none now. Its buffer belongs to the log until completed. */

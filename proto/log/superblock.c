@@ -93,7 +93,7 @@ sp_err sp_log_super_pick(struct sp_log *log, const uint8_t *buf) {
         return SP_ERR_CORRUPT;
     int pick = err[0] != SP_OK || (err[1] == SP_OK && s[1].generation > s[0].generation);
     if (s[pick].blocks > log->device_blocks)
-        return SP_ERR_CORRUPT; /* the device has shrunk */
+        return SP_ERR_RANGE; /* the device has shrunk */
     log->super = s[pick];
     log->super_slot = (uint8_t)pick;
     return SP_OK;

@@ -285,6 +285,8 @@ static const char *open_error(sp_err err) {
         return "the log on the disk is of another version";
     case SP_ERR_EXIST:
         return "the disk is not blank and holds no log; nothing was changed on it";
+    case SP_ERR_RANGE:
+        return "the disk is smaller than the one that its log was made for; nothing was changed on it";
     case SP_ERR_FULL:
         return "the log does not fit the configured limits (zones, names, memory); raise them";
     default:

@@ -222,7 +222,7 @@ static void superblocks(void **state) {
     t = tl_new(128);
     tl_open(t, true);
     t->blocks = 127; /* one that shrank is not */
-    fails_with(t, false, SP_ERR_CORRUPT);
+    fails_with(t, false, SP_ERR_RANGE);
     struct sp_log *log;
     assert_int_equal(sp_log_new(&log, &t->mem, 63, true, &t->rng, NULL), SP_ERR_RANGE);
     tl_free(t);

@@ -261,6 +261,30 @@ static void goes_on_after_a_resume(void **state) {
     assert_int_equal(grants.n_free, SPX_GRANTS_PER_FRAME - GNTTAB_NR_RESERVED_ENTRIES);
 }
 
+/* A disk that goes away leaves nobody waiting: what was on its way has failed, however far it had got. */
+static void what_a_lost_disk_owes_has_failed(void **state) {
+    struct spx_blk_done done[4];
+    submit(1, SP_BLK_WRITE, 10, 13);
+    submit(2, SP_BLK_FLUSH, 0, 0);
+    (void)!spx_blkfront_push(&bf);
+    struct blkif_request r = take();
+    answer(r.id, r.operation, BLKIF_RSP_OKAY);
+    assert_int_equal(spx_blkfront_complete(&bf, done, 4), 0);
+    submit(3, SP_BLK_READ, 20, 1); /* not even in the ring */
+    assert_int_equal(spx_blkfront_stop(&bf), SP_OK);
+    assert_int_equal(spx_blkfront_complete(&bf, done, 4), 0);
+    spx_blkfront_abandon(&bf);
+    assert_int_equal(spx_blkfront_complete(&bf, done, 2), 2);
+    assert_int_equal(spx_blkfront_complete(&bf, done + 2, 2), 1);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(done[i].id, i + 1);
+        assert_int_equal(done[i].err, SP_ERR_IO);
+    }
+    assert_int_equal(spx_blkfront_complete(&bf, done, 4), 0);
+    struct sp_blk_req req = {.op = SP_BLK_READ, .count = 1, .buf = m.blocks[0]};
+    assert_int_equal(spx_blkfront_submit(&bf, &req), SP_ERR_IO);
+}
+
 static void a_backend_that_holds_on(void **state) {
     submit(1, SP_BLK_READ, 0, 1);
     (void)!spx_blkfront_push(&bf);
@@ -282,6 +306,7 @@ int main(void) {
         cmocka_unit_test_setup(what_is_refused, setup),
         cmocka_unit_test_setup(faults, setup),
         cmocka_unit_test_setup(goes_on_after_a_resume, setup),
+        cmocka_unit_test_setup(what_a_lost_disk_owes_has_failed, setup),
         cmocka_unit_test_setup(a_backend_that_holds_on, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@ load.py run PORT ZONE KEYFILE DIR     adds names until DIR/stop exists; DIR/acke
                                       DIR/answers the number of queries answered
 load.py check PORT ZONE DIR           every acknowledged name is there
 load.py update PORT ZONE KEYFILE NAME one update, with EDNS: prints the rcode, and the extended error if there is one
+load.py fill PORT ZONE KEYFILE        adds large records until they are refused, and prints as update does
+load.py gone PORT ZONE KEYFILE NAME   removes a name, and prints as update does
 load.py cookies PORT ZONE EPOCH       server cookies for one client's, in the guest's two seconds from EPOCH on, which it waits for:
                                       second and hash of each; before that, "ready"
 """
@@ -97,16 +99,45 @@ def check(port, zone, folder):
     return 0 if names and not missing else 1
 
 
-def update(port, zone, keyfile, name):
+def say(port, make_message):
     reply = None
-    for _ in range(10):
-        reply = reply or ask(port, make(zone, read_key(keyfile), name), 2.0)
+    for _ in range(30):
+        reply = reply or ask(port, make_message(), 2.0)
     if reply is None:
         print("no answer")
-        return 1
+        return None
     text = [o.to_text() for o in reply.options if o.otype == dns.edns.OptionType.EDE]
-    print(dns.rcode.to_text(reply.rcode()), *text)
-    return 0
+    print(dns.rcode.to_text(reply.rcode()), *text, flush=True)
+    return reply.rcode()
+
+
+def update(port, zone, keyfile, name):
+    key = read_key(keyfile)
+    return 1 if say(port, lambda: make(zone, key, name)) is None else 0
+
+
+def gone(port, zone, keyfile, name):
+    def make_message():
+        u = make(zone, key, name)
+        u.update.clear()
+        u.delete(name)
+        return u
+
+    key = read_key(keyfile)
+    return 1 if say(port, make_message) is None else 0
+
+
+def fill(port, zone, keyfile):
+    def make_message():
+        u = make(zone, key, f"f{i}")
+        u.add(f"f{i}", 300, "TXT", " ".join(['"' + "x" * 250 + '"'] * 4))
+        return u
+
+    key = read_key(keyfile)
+    for i in range(10000):
+        if say(port, make_message) != dns.rcode.NOERROR:
+            return 0
+    return 1
 
 
 def cookies(port, zone, epoch):
@@ -131,4 +162,4 @@ def cookies(port, zone, epoch):
 
 if __name__ == "__main__":
     verb, port, *rest = sys.argv[1:]
-    sys.exit({"run": run, "check": check, "update": update, "cookies": cookies}[verb](int(port), *rest))
+    sys.exit({"run": run, "check": check, "update": update, "gone": gone, "fill": fill, "cookies": cookies}[verb](int(port), *rest))

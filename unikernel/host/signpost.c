@@ -136,6 +136,7 @@ static bool open_server(void) {
     sp_wipe(c.seed, sizeof c.seed);
     return err == SP_OK || failed("the server", err,
                                   err == SP_ERR_FULL     ? "; give the guest more memory"
+                                  : err == SP_ERR_RANGE  ? "; the disk is too small, a log needs 256 KiB"
                                   : err == SP_ERR_BADKEY ? "; that of operator= is no Ed25519 key"
                                                          : "");
 }
