@@ -7,7 +7,7 @@ mem_port=$((port + 1))
 linux_signpost() { # FOLDER COMMAND...: runs it while signpostd serves that folder
     local folder=$1 pid status
     shift
-    "$build/signpostd/linux/signpostd" --data "$folder" --zone me.signpost --listen 127.0.0.1:$port 2>"$work/linux.log" &
+    "$build/signpostd/linux/signpostd" --data "$folder" --config "$folder/conf" --zone me.signpost --listen 127.0.0.1:$port 2>"$work/linux.log" &
     pid=$!
     for _ in $(seq 100); do
         "$build/signpostd/ctl/signpostctl" --data "$folder" zone ds me.signpost >/dev/null 2>&1 && break
@@ -21,7 +21,7 @@ linux_signpost() { # FOLDER COMMAND...: runs it while signpostd serves that fold
 }
 linux_log() { # FILE SIZE: and its key stands in FILE.key
     mkdir -m 700 "$1.dir"
-    (umask 077 && truncate -s "$2" "$1.dir/log")
+    echo "log-size = $2" >"$1.dir/conf"
     tsig-keygen admin.me.signpost >"$1.key"
     linux_signpost "$1.dir" "$build/signpostd/ctl/signpostctl" --data "$1.dir" key add "$1.key" --policy 'names=*' >"$work/errors" 2>&1
     cp "$1.dir/log" "$1"
@@ -88,6 +88,7 @@ saved_case() {
     check "resume: a suspend that was cancelled changes nothing" "$lab" await "$state" kept 'the suspend was cancelled: nothing has changed' 30
     check "resume: and updates go on" grows "$folder/acked"
 
+    in_dom0 'xl save obey /dev/lab/saveobey' >"$work/errors" 2>&1
     # dom0 believes in a wrong address: the guest's announcement puts that right.
     in_dom0 'arp -i xenbr0 -s 10.0.2.20 02:00:00:00:00:99 temp' >"$work/errors" 2>&1
     check "resume: saved and restored under queries and updates" save_and_restore kept
@@ -101,7 +102,7 @@ saved_case() {
     check "resume: signatures follow the wall clock" [ "$(ask_mem_inception)" -gt $((epoch - 20 * 86400)) ]
     cookies "$work/cookies.again"
     check "resume: the same guest makes the same cookies" all_same "$work/cookies.before" "$work/cookies.again"
-    in_dom0 'xl save mem /dev/lab/savemem && xl save obey /dev/lab/saveobey' >"$work/errors" 2>&1
+    in_dom0 'xl save mem /dev/lab/savemem' >"$work/errors" 2>&1
     restore mem
     at_least mem 1 'signpost: resumed'
     cookies "$work/cookies.one"

@@ -7,7 +7,7 @@
 #include "unikernel/dev/netfront.h"
 
 /* A backend that has not come after this long is not waited for any more. */
-#define SPX_DEVICE_PATIENCE (10 * SP_SEC)
+#define SPX_DEVICE_PATIENCE (30 * SP_SEC)
 
 struct spx_netdev {
     struct spx_netfront net;

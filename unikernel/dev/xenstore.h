@@ -63,9 +63,9 @@ bool spx_xs_fired(struct spx_xs *xs, unsigned token);
 
 /* Finds the domain's own ring. */
 void spx_xs_open(struct spx_xs *xs);
-/* Answers come at once or dom0 is ill: after this long the store is given up. The waiting calls leave its channel
- * pending, so that a host's next turn looks at all watches: they may have fired meanwhile. */
-#define SPX_XS_PATIENCE (10 * SP_SEC)
+/* Answers come at once, unless dom0 is busy or ill: after this long the store is given up for good. The waiting calls
+ * leave its channel pending, so that a host's next turn looks at all watches: they may have fired meanwhile. */
+#define SPX_XS_PATIENCE SP_MIN
 
 /* One look, without waiting: moves bytes, notes watches, notifies the other side; true when it was a reply,
  * and there may be more. */
