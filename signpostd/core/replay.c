@@ -148,7 +148,7 @@ static bool seen_reserve(struct sp_updater *u, struct sp_use *use) {
         if (seen_is_live(use, &old.seen[i]))
             *seen_slot(use, old.seen[i].hash) = old.seen[i];
     use->seen_count = live;
-    u->seen_slots += cap - old.seen_cap;
+    u->seen_slots = u->seen_slots - old.seen_cap + cap; /* it may be fewer: a burst is over */
     sp_mem_free(u->mem, old.seen, old.seen_cap * sizeof *old.seen);
     return true;
 }

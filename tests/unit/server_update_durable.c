@@ -112,6 +112,22 @@ static void one_flush_for_a_batch(void **state) {
     rig_end(&r);
 }
 
+/* The memory of a key's signatures grows with a burst, shrinks after it, and takes on what comes then. */
+static void a_burst_and_then_few(void **state) {
+    start(0);
+    for (unsigned i = 0; i < 500; i++) {
+        char owner[64];
+        snprintf(owner, sizeof owner, "b%u.me.example.", i % 8);
+        sp_duration pause = i < 300 ? 10 * SP_MS : 20 * SP_SEC;
+        rig_wait(&r, pause);
+        const struct rig_out *o = rig_udp(&r, buf, update((uint16_t)i, owner, i % 16 < 8 ? "192.0.2.1" : "192.0.2.2"));
+        assert_non_null(o);
+        assert_int_equal(rig_rcode(o->data, o->len), SP_RCODE_NOERROR);
+        rig_forget(&r);
+    }
+    rig_end(&r);
+}
+
 /* The device fails: everything not durable is taken back, newest first; answers go on, updates are refused. */
 static void failure_undoes(void **state) {
     char text[256];
@@ -308,12 +324,19 @@ static void a_foreign_disk_is_not_touched(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(acknowledged_after_the_flush),  cmocka_unit_test(not_acknowledged_not_kept),
-        cmocka_unit_test(one_flush_for_a_batch),         cmocka_unit_test(failure_undoes),
-        cmocka_unit_test(an_operators_change_waits_too), cmocka_unit_test(too_many_in_flight_are_turned_away),
-        cmocka_unit_test(a_full_disk_says_so),           cmocka_unit_test(snapshots_bound_the_log),
-        cmocka_unit_test(without_a_disk_at_once),        cmocka_unit_test(a_clean_stop_loses_nothing),
-        cmocka_unit_test(a_foreign_disk_is_not_touched), cmocka_unit_test(a_batch_goes_in_slices),
+        cmocka_unit_test(acknowledged_after_the_flush),
+        cmocka_unit_test(not_acknowledged_not_kept),
+        cmocka_unit_test(one_flush_for_a_batch),
+        cmocka_unit_test(a_burst_and_then_few),
+        cmocka_unit_test(failure_undoes),
+        cmocka_unit_test(an_operators_change_waits_too),
+        cmocka_unit_test(too_many_in_flight_are_turned_away),
+        cmocka_unit_test(a_full_disk_says_so),
+        cmocka_unit_test(snapshots_bound_the_log),
+        cmocka_unit_test(without_a_disk_at_once),
+        cmocka_unit_test(a_clean_stop_loses_nothing),
+        cmocka_unit_test(a_foreign_disk_is_not_touched),
+        cmocka_unit_test(a_batch_goes_in_slices),
     };
     return cmocka_run_group_tests_name("server_update_durable", tests, NULL, NULL);
 }
