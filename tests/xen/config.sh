@@ -43,7 +43,7 @@ while True: print(s.recv(2048).decode())" >"$work/syslog" &
     echo 'vif = [ "mac=00:16:3e:00:00:0a,bridge=xenbr1,script=vif-lab" ]' >"$work/elsewhere" # a network where at first nobody gives addresses
     lab_start --timeout 240 --dom0-ip 10.0.2.9/24 \
         --guest "name=auto,$guests,cmdline=ip=dhcp ip6=auto zone=me.signpost syslog=10.0.2.2:$log_port,ip=10.0.2.15,udp=$port:53,udp=$https_port:443" \
-        --guest "name=data,$guests,cmdline=ip=10.0.2.30/24 gw=10.0.2.2 zone=cmdline.signpost ports=53,net=1" \
+        --guest "name=data,$guests,cmdline=ip=10.0.2.30/24 gw=10.0.2.2 ip6=fec0::30/64 gw6=fec0::2 zone=cmdline.signpost ports=53,net=1" \
         --guest "name=typo,$guests,cmdline=ip=10.0.2.31/24 zone=me.signpost,net=1" \
         --guest "name=twice,$guests,cmdline=ip6=fec0::5054:ff:fe12:3456/64 zone=me.signpost,net=1" \
         --guest "name=alone,$guests,cmdline=ip=dhcp zone=alone.signpost,cfg=$work/elsewhere"
@@ -75,7 +75,8 @@ while True: print(s.recv(2048).decode())" >"$work/syslog" &
     in_dom0 'xl create /lab/twice.cfg' >>"$work/errors" 2>&1
     check "config: vm-data wins over the command line" "$lab" await "$state" data 'serving data.signpost at 10.0.2.30' 40
     check "config: and the console says so" console 'vm-data/signpost instead of the command line says: zone ports' data
-    check "config: the zone has the public address on the port that vm-data names" public_on_port
+    check "config: the zone has the public address on the port that vm-data names" public_on_port 10.0.2.30
+    check "config: also at the IPv6 address that the operator gave" public_on_port fec0::30
     check "config: and no other port is served" not_served 10.0.2.30
     check "config: a bad word of vm-data is said" "$lab" await "$state" typo 'cannot use the option zoen=me.signpost of vm-data/signpost: not known; known are ip ' 40
     check "config: and the guest does not start" "$lab" await "$state" typo 'signpost: not starting' 20
@@ -100,8 +101,9 @@ lines_match() { # the messages are the console's lines
     syslog_has 'the zone names the private address'
     diff <(sed -n 's/^signpost: //p' "$state/console/auto.log") <(sed -n 's/^<30>1 [^ ]* [^ ]* signpost - - - //p' "$work/syslog")
 }
-public_on_port() {
-    in_dom0 'for i in $(seq 20); do nslookup -port=5353 ns.data.signpost 10.0.2.30 >/tmp/answer 2>&1; grep -q "Address.* 203.0.113.5$" /tmp/answer && exit 0; sleep 0.5; done; cat /tmp/answer; exit 1'
+public_on_port() { # SERVER
+    in_dom0 "for i in \$(seq 40); do nslookup -port=5353 ns.data.signpost $1 >/tmp/answer 2>&1; grep -q 'Address.* 203.0.113.5\$' /tmp/answer && exit 0; sleep 0.5; done; cat /tmp/answer; exit 1" >"$work/answer" ||
+        { cat "$work/answer"; false; }
 }
 not_served() { in_dom0 "! dnsq first $1 data.signpost 1" >"$work/answer"; }
 
