@@ -63,6 +63,7 @@ static size_t next_of_core(struct sp_direct *d, sp_instant now, uint8_t *frame, 
         size_t len = 0;
         if (out->kind == SP_OUT_DATAGRAM && sp_net_send(d->net, now, out, &d->cursor, frame, cap, &len) != SP_OK)
             len = 0;
+        d->partial = len > 0 && d->cursor.partial;
         if (out->kind != SP_OUT_DATAGRAM || !d->cursor.more) {
             d->cursor = (struct sp_net_cursor){0};
             d->out_at++;
@@ -75,6 +76,7 @@ static size_t next_of_core(struct sp_direct *d, sp_instant now, uint8_t *frame, 
 
 size_t sp_direct_output(struct sp_direct *d, sp_instant now, uint8_t *frame, size_t cap) {
     size_t len = sp_net_output(d->net, now, frame, cap);
+    d->partial = false;
     if (len == 0)
         len = next_of_core(d, now, frame, cap);
     if (len == 0) /* a request for a neighbour, made just now */

@@ -31,6 +31,7 @@ struct sp_direct {
     const struct sp_out *out;
     size_t out_count, out_at;
     struct sp_net_cursor cursor;
+    bool partial; /* of the last frame: the device completes its UDP checksum (sp_net_offload) */
 };
 
 /* The interface of this configuration, its link down. Errors: sp_net_new's. */

@@ -162,6 +162,7 @@ struct sp_net {
     uint32_t generation;
     uint16_t mtu4, mtu6;
     uint8_t hop_limit;
+    bool offload4, offload6; /* the device completes UDP checksums */
     sp_duration reachable, retrans; /* of routers' advertisements */
     uint8_t hash_key[16];
     struct sp_timers timers;

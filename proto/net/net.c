@@ -121,6 +121,11 @@ void sp_net_link(struct sp_net *net, sp_instant now, bool up) {
     sp_net_dhcp_link(net, now, up);
 }
 
+void sp_net_offload(struct sp_net *net, bool ipv4, bool ipv6) {
+    net->offload4 = ipv4;
+    net->offload6 = ipv6;
+}
+
 /* ---- frames ---- */
 
 /* For us, for all, or for an IPv6 group; which of these, the IP layer looks at. */

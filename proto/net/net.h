@@ -63,6 +63,10 @@ void sp_net_free(struct sp_net *net);
 /* The link is there, or not. Coming up, addresses are tried again, neighbours forgotten, routers asked for. */
 void sp_net_link(struct sp_net *net, sp_instant now, bool up);
 
+/* Whether the device completes UDP checksums over IPv4, over IPv6: those of whole packets from sp_net_send then cover the
+ * pseudo header alone. At first it does neither. */
+void sp_net_offload(struct sp_net *net, bool ipv4, bool ipv6);
+
 /* What the device knows of a frame's UDP (or TCP) checksum; ICMP is always checked. */
 enum sp_net_csum {
     SP_NET_CSUM_CHECK, /* nothing: it is checked here */
@@ -80,6 +84,7 @@ struct sp_net_cursor {
     size_t fragment; /* where in the UDP packet of that segment the next fragment starts */
     uint32_t id;     /* of the fragments */
     bool more;       /* after a call: there are frames left */
+    bool partial;    /* after a call: the device completes the frame's UDP checksum, see sp_net_offload */
 };
 
 /* Writes the datagram's next frame: the only one, if it is neither to be segmented (GSO) nor larger than the MTU. Call

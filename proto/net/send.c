@@ -57,12 +57,16 @@ static void head6(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t le
     }
 }
 
+static bool is_whole(const struct sp_net *net, const struct ip_out *ip, size_t head) {
+    return head + ip->head_len + ip->len <= (ip->family == 4 ? net->mtu4 : net->mtu6);
+}
+
 sp_err sp_net_ip_write(struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC], size_t at,
                        size_t *ret_next, uint8_t *frame, size_t cap, size_t *ret_len) {
     size_t total = ip->head_len + ip->len,
            head = ip->family == 4 ? IPV4_HEAD : IPV6_HEAD + (ip->alert ? ALERT_HEAD : 0);
     size_t mtu = ip->family == 4 ? net->mtu4 : net->mtu6, len = total - at;
-    bool fragment = head + total > mtu, more = false;
+    bool fragment = !is_whole(net, ip, head), more = false;
     if (total > UINT16_MAX - IPV4_HEAD)
         return SP_ERR_RANGE;
     if (fragment) {
@@ -183,11 +187,20 @@ static sp_err make(struct sp_net *net, sp_instant now, const struct sp_out *d, s
     sp_put_u16(ip->head, d->src.port != 0 ? d->src.port : net->config.ports[0]);
     sp_put_u16(ip->head + 2, d->dst.port);
     sp_put_u16(ip->head + 4, (uint16_t)(8 + len));
-    if (c->fragment == 0) { /* later fragments do not carry it */
-        uint16_t sum = sp_net_ip_csum(ip);
-        sp_put_u16(ip->head + 6, sum != 0 ? sum : 0xffff);
-    }
     return SP_OK;
+}
+
+/* A device completes what goes out at once and whole. */
+static bool can_offload(const struct sp_net *net, const struct ip_out *ip) {
+    return ip->family == 4 ? net->offload4 && is_whole(net, ip, IPV4_HEAD)
+                           : net->offload6 && is_whole(net, ip, IPV6_HEAD);
+}
+
+static void sum(struct ip_out *ip, bool partial) {
+    size_t alen = ip->family == 4 ? 4 : 16;
+    uint16_t v = partial ? sp_csum_fold(sp_csum_pseudo(ip->src, ip->dst, alen, ip->proto, ip->head_len + ip->len))
+                         : sp_net_ip_csum(ip);
+    sp_put_u16(ip->head + 6, v != 0 || partial ? v : 0xffff);
 }
 
 static sp_err send_one(struct sp_net *net, sp_instant now, const struct sp_out *d, struct sp_net_cursor *c,
@@ -197,6 +210,9 @@ static sp_err send_one(struct sp_net *net, sp_instant now, const struct sp_out *
     struct neigh *wait = NULL;
     SP_TRY(make(net, now, d, c, &ip));
     sp_err hop = sp_net_ip_hop(net, now, &ip, mac, &wait);
+    c->partial = hop == SP_OK && can_offload(net, &ip);
+    if (c->fragment == 0) /* later fragments do not carry it */
+        sum(&ip, c->partial);
     if (hop == SP_ERR_AGAIN) {
         if (queue(net, &ip, NULL, wait, c->fragment, &c->fragment) != SP_OK)
             c->fragment = 0; /* the rest of it would be of no use */

@@ -119,6 +119,56 @@ static void outputs_become_frames(void **state) {
     rig_free(&r);
 }
 
+/* What a device does with a frame whose checksum covers the pseudo header alone so far. */
+static void complete(struct net_frame *f, size_t udp) {
+    uint32_t sum = 0;
+    for (size_t i = udp; i < f->len; i++)
+        sum += (uint32_t)f->data[i] << (i % 2 == udp % 2 ? 8 : 0);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~((sum & 0xffff) + (sum >> 16));
+    f->data[udp + 6] = (uint8_t)(sum >> 8);
+    f->data[udp + 7] = (uint8_t)sum;
+}
+
+static size_t sent(struct rig *r, struct net_frame *f) {
+    return f->len = sp_direct_output(&r->d, r->wire->now, f->data, sizeof f->data);
+}
+
+static void a_device_completes_checksums(void **state) {
+    struct rig r;
+    struct sp_in in[8];
+    struct net_frame f;
+    size_t taken;
+    static uint8_t data[3000] = {1, 2, 3};
+    rig_new(&r);
+    sp_net_offload(r.d.net, true, false);
+    struct sp_addr us = net_ip("192.0.2.1");
+    struct sp_out out[] = {{.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("192.0.2.9"), .data = data, .len = 11},
+                           {.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("192.0.2.9"), .data = data, .len = 3000},
+                           {.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("192.0.2.8"), .data = data, .len = 11}};
+    struct net_frame arp = net_arp(1, net_rig_peer, "192.0.2.9", NULL, "192.0.2.1");
+    assert_int_equal(give(&r, &arp, 1, in, 8, &taken), 0);
+    sp_direct_outputs(&r.d, out, 3);
+    assert_int_equal(sent(&r, &f), 42); /* the answer to ARP */
+    assert_false(r.d.partial);
+    assert_int_equal(sent(&r, &f), 53);
+    assert_true(r.d.partial);
+    assert_int_not_equal(net_transport_sum(&f), 0xffff);
+    complete(&f, 34);
+    assert_int_equal(net_transport_sum(&f), 0xffff);
+    for (unsigned i = 0; i < 3; i++) { /* not of a part */
+        assert_true(sent(&r, &f) > 0);
+        assert_false(r.d.partial);
+    }
+    assert_int_equal(sent(&r, &f), 42); /* who is 192.0.2.8? */
+    arp = net_arp(2, net_rig_peer, "192.0.2.8", net_rig_mac, "192.0.2.1");
+    assert_int_equal(give(&r, &arp, 1, in, 8, &taken), 0);
+    assert_int_equal(sent(&r, &f), 53); /* nor of what has waited */
+    assert_false(r.d.partial);
+    assert_int_equal(net_transport_sum(&f), 0xffff);
+    rig_free(&r);
+}
+
 static void the_earlier_deadline_counts(void **state) {
     struct rig r;
     rig_new(&r);
@@ -134,8 +184,11 @@ static void the_earlier_deadline_counts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_batch_of_frames),           cmocka_unit_test(a_reassembled_datagram_ends_the_batch),
-        cmocka_unit_test(the_core_is_told_addresses),  cmocka_unit_test(outputs_become_frames),
+        cmocka_unit_test(a_batch_of_frames),
+        cmocka_unit_test(a_reassembled_datagram_ends_the_batch),
+        cmocka_unit_test(the_core_is_told_addresses),
+        cmocka_unit_test(outputs_become_frames),
+        cmocka_unit_test(a_device_completes_checksums),
         cmocka_unit_test(the_earlier_deadline_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

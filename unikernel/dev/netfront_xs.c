@@ -65,6 +65,15 @@ static void wake(struct spx_netdev *dev) {
         spx_notify(dev->port_rx);
 }
 
+static sp_err read_sums(struct spx_netdev *dev) {
+    uint64_t none, ipv6;
+    SP_TRY(spx_bus_offer(&dev->bus, "feature-no-csum-offload", 0, &none));
+    SP_TRY(spx_bus_offer(&dev->bus, "feature-ipv6-csum-offload", 0, &ipv6));
+    dev->sums4 = none == 0;
+    dev->sums6 = none == 0 && ipv6 != 0;
+    return SP_OK;
+}
+
 static sp_err connect(struct spx_netdev *dev) {
     sp_instant deadline = sp_instant_add(spx_now(), SPX_DEVICE_PATIENCE);
     unsigned state;
@@ -75,6 +84,7 @@ static sp_err connect(struct spx_netdev *dev) {
     SP_TRY(spx_bus_offer(&dev->bus, "feature-split-event-channels", 0, &split));
     if (copies == 0)
         return SP_ERR_UNSUP;
+    SP_TRY(read_sums(dev));
     SP_TRY(make_rings(dev, split != 0));
     SP_TRY(announce(dev, split != 0));
     SP_TRY(spx_bus_await(&dev->bus, 1 << XenbusStateConnected, deadline, &state));
