@@ -243,7 +243,8 @@ def memory(samples, host, ours, nsd, populations):
     for guest, devices in populations:
         least = host.smallest(guest, 1, f"d%d.{ZONE}")
         if least is None:
-            print(f"{guest.subject}: {devices} devices are not served within {guest.memory} MiB", file=sys.stderr)
+            print(f"{guest.subject}: {devices} devices are not served within {guest.memory} MiB; its console ends:\n{host.console(guest)[-400:]}",
+                  file=sys.stderr)
         samples.add(guest, f"smallest memory that serves {devices:,} devices", least, "MiB")
 
 
