@@ -4,34 +4,13 @@
 
 #include "proto/base/host.h"
 #include "proto/base/mem.h"
+#include "proto/base/ring.h"
 #include "proto/base/table.h"
 #include "proto/base/timers.h"
 
 struct sp_server;
 struct sp_transfer;
 struct sp_ctlsession;
-
-/* A circular list; an element alone, or a list without elements, points to itself. */
-struct sp_ring {
-    struct sp_ring *prev, *next;
-};
-static inline void sp_ring_init(struct sp_ring *r) {
-    r->prev = r->next = r;
-}
-static inline bool sp_ring_alone(const struct sp_ring *r) {
-    return r->next == r;
-}
-static inline void sp_ring_remove(struct sp_ring *r) {
-    r->prev->next = r->next;
-    r->next->prev = r->prev;
-    sp_ring_init(r);
-}
-static inline void sp_ring_append(struct sp_ring *list, struct sp_ring *r) {
-    r->prev = list->prev;
-    r->next = list;
-    list->prev->next = r;
-    list->prev = r;
-}
 
 /* Bytes [off, len) of a buffer that grows when it must and is given back when it is empty. */
 struct sp_queue {

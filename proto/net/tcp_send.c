@@ -1,0 +1,441 @@
+/* What goes out: bytes that wait in blocks, cut into segments as far as the peer's window and the network's let them;
+ * what is lost first; acknowledgements; probes. RFC 9293 3.7, 3.8.6.2, 3.10.4. */
+#include "proto/net/tcp_impl.h"
+
+/* ---- blocks ---- */
+
+static struct tcp_pool *pool_of(struct sp_tcp *t, const struct tcp_block *b) {
+    return b->cap > TCP_BLOCK_SMALL ? &t->large : &t->small;
+}
+
+static struct tcp_block *block_new(struct sp_tcp *t, size_t wanted) {
+    struct tcp_pool *pool = wanted > TCP_BLOCK_SMALL - sizeof(struct tcp_block) ? &t->large : &t->small;
+    struct tcp_block *b = tcp_take(t, pool);
+    if (b != NULL)
+        *b = (struct tcp_block){.cap = (uint32_t)(pool->size - sizeof *b)};
+    return b;
+}
+
+static void block_free(struct sp_tcp *t, struct tcp_block *b) {
+    tcp_give(t, pool_of(t, b), b);
+}
+
+void tcp_blocks_acked(struct sp_tcp *t, struct sp_tcp_conn *c, uint32_t bytes) {
+    c->queued -= bytes;
+    c->first_off += bytes;
+    while (c->first != NULL && c->first_off >= c->first->len && (c->first->next != NULL || c->queued == 0)) {
+        struct tcp_block *b = c->first;
+        c->first_off -= b->len;
+        c->first = b->next;
+        if (c->next_block == b) { /* all of it is sent, too */
+            c->next_block = b->next;
+            c->next_off = 0;
+        }
+        block_free(t, b);
+    }
+    if (c->first == NULL)
+        c->last = NULL;
+}
+
+void tcp_blocks_free(struct sp_tcp *t, struct sp_tcp_conn *c) {
+    for (struct tcp_block *b; (b = c->first) != NULL;) {
+        c->first = b->next;
+        block_free(t, b);
+    }
+    c->last = c->next_block = NULL;
+    c->queued = 0;
+}
+
+/* Copies to the end of the last block, or to a new one; how many bytes found room. */
+static uint32_t append(struct sp_tcp *t, struct sp_tcp_conn *c, const uint8_t *data, size_t len) {
+    struct tcp_block *b = c->last;
+    if (b == NULL || b->len == b->cap) {
+        if ((b = block_new(t, len)) == NULL)
+            return 0;
+        if (c->last != NULL)
+            c->last->next = b;
+        else
+            c->first = b;
+        c->first_off = c->last != NULL ? c->first_off : 0;
+        c->last = b;
+    }
+    if (c->next_block == NULL) {
+        c->next_block = b;
+        c->next_off = b->len;
+    }
+    uint32_t n = len < b->cap - b->len ? (uint32_t)len : b->cap - b->len;
+    memcpy(b->data + b->len, data, n);
+    b->len += n;
+    return n;
+}
+
+size_t sp_tcp_room(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
+    bool may = c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
+    return may && !c->fin_wanted && c->queued < t->config.send_max ? t->config.send_max - c->queued : 0;
+}
+
+size_t sp_tcp_write(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, const uint8_t *data, size_t len) {
+    size_t room = sp_tcp_room(t, c), most = len < room ? len : room, done = 0;
+    (void)now;
+    tcp_tidy(t);
+    for (uint32_t n; done < most && (n = append(t, c, data + done, most - done)) > 0; done += n)
+        c->queued += n;
+    c->short_write = c->short_write || done < len;
+    if (done > 0)
+        tcp_wake(t, c);
+    return done;
+}
+
+uint32_t tcp_unsent(const struct sp_tcp_conn *c) {
+    uint32_t sent = c->snd_nxt - c->snd_una - c->fin_sent;
+    if (c->state <= TCP_SYN_RECEIVED || c->state >= TCP_TIME_WAIT)
+        return 0;
+    if (c->fin_sent && c->snd_una == c->snd_nxt)
+        sent = 0;
+    return c->queued - sent;
+}
+
+/* ---- ends ---- */
+
+void sp_tcp_end(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
+    (void)now;
+    tcp_tidy(t);
+    if (c->state == TCP_OVER || c->fin_wanted)
+        return;
+    if (c->state == TCP_SYN_SENT) {
+        tcp_conn_over(t, c, SP_OK);
+        return;
+    }
+    c->fin_wanted = true;
+    tcp_wake(t, c);
+}
+
+static void queue_reset(struct sp_tcp *t, const struct sp_tcp_conn *c) {
+    struct tcp_tuple tuple = {.rport = c->rport, .lport = c->lport, .family = c->family};
+    memcpy(tuple.remote, c->remote, 16);
+    memcpy(tuple.local, c->local, 16);
+    struct tcp_stray *s = c->state < TCP_TIME_WAIT && c->state != TCP_SYN_SENT ? tcp_stray_new(t, &tuple) : NULL;
+    if (s == NULL)
+        return;
+    s->flags = TCP_RST | TCP_ACK;
+    s->seq = c->snd_nxt;
+    s->ack = c->rcv_nxt;
+    t->counts.resets_out++;
+}
+
+void sp_tcp_close(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
+    c->reader_gone = true;
+    if (c->unread > 0 && !c->fin_taken) { /* RFC 1122 4.2.2.13: what nobody has read is lost, and the peer is to know */
+        tcp_tidy(t);
+        queue_reset(t, c);
+        tcp_conn_over(t, c, SP_OK);
+        return;
+    }
+    sp_tcp_end(t, now, c);
+    if (c->state < TCP_TIME_WAIT)
+        tcp_timer_set(t, c);
+}
+
+void sp_tcp_reset(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
+    (void)now;
+    tcp_tidy(t);
+    queue_reset(t, c);
+    tcp_conn_free(t, c);
+}
+
+/* ---- segments ---- */
+
+static void begin(struct sp_tcp_out *ret, const uint8_t local[16], const uint8_t remote[16], uint8_t family) {
+    memcpy(ret->src, local, 16);
+    memcpy(ret->dst, remote, 16);
+    ret->family = family;
+    ret->spans = 0;
+    ret->len = 0;
+    ret->segment = 0;
+}
+
+/* Header of a segment of a connection: always with an acknowledgement. */
+static void head(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t seq, uint8_t flags,
+                 struct sp_tcp_out *ret) {
+    bool syn = (flags & TCP_SYN) != 0;
+    uint32_t window = syn ? u32_min(t->config.receive_max, UINT16_MAX) : tcp_window(t, c);
+    struct tcp_head h = {.sport = c->lport,
+                         .dport = c->rport,
+                         .seq = seq,
+                         .ack = c->rcv_nxt,
+                         .flags = flags,
+                         .wnd = (uint16_t)(syn ? window : window >> c->rcv_shift),
+                         .has_ts = c->ts};
+    begin(ret, c->local, c->remote, c->family);
+    h.tsval = tcp_clock(now) + c->ts_offset;
+    h.tsecr = (flags & TCP_ACK) != 0 ? c->ts_recent : 0;
+    if (syn) {
+        h.mss = tcp_mss_own(t, c->family);
+        h.has_shift = c->scaled;
+        h.shift = c->rcv_shift;
+        h.sack_ok = c->sack;
+    } else {
+        h.sacks = tcp_sacks(c, h.sack, c->ts ? 3 : 4);
+    }
+    ret->head_len = (uint8_t)tcp_head_write(&h, ret->head);
+    if ((flags & TCP_ACK) != 0)
+        tcp_acked(c, c->rcv_nxt + window);
+    c->last_sent = now;
+    t->counts.segments_out++;
+}
+
+/* The pieces of [off, off + len) of block b and those behind it; how much they hold. */
+static uint32_t gather(struct sp_tcp_out *ret, const struct tcp_block *b, uint32_t off, uint32_t len) {
+    uint32_t done = 0;
+    for (; b != NULL && done < len && ret->spans < SP_TCP_SPANS; b = b->next) {
+        uint32_t n = u32_min(b->len - off, len - done);
+        if (n > 0) {
+            ret->span[ret->spans].data = b->data + off;
+            ret->span[ret->spans++].len = n;
+        }
+        done += n;
+        off = 0;
+    }
+    ret->len = done;
+    return done;
+}
+
+static uint32_t segment_max(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
+    return t->config.segments ? (uint32_t)SP_TCP_SEND_MAX / c->mss * c->mss : c->mss;
+}
+
+static void cut(struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
+    ret->segment = ret->len > c->mss ? c->mss : 0;
+}
+
+/* ---- SYN ---- */
+
+static bool send_syn(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
+    if (!c->syn_now)
+        return false;
+    c->syn_now = false;
+    head(t, now, c, c->iss, c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK, ret);
+    tcp_rearm(t, now, c, SP_NEVER);
+    return true;
+}
+
+/* ---- again ---- */
+
+static uint32_t fin_len(const struct sp_tcp_conn *c, const struct tcp_sent *r) {
+    return c->fin_sent && r->seq + r->len == c->snd_nxt;
+}
+
+/* Sends r, or its first part. */
+static bool resend(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct tcp_sent *r, uint32_t most,
+                   struct sp_tcp_out *ret) {
+    if (r->len - fin_len(c, r) > most && !tcp_sent_split(t, c, r, most))
+        return false;
+    uint32_t fin = fin_len(c, r), len = r->len - fin, off = r->seq - c->snd_una + c->first_off;
+    const struct tcp_block *b = c->first;
+    while (b != NULL && off >= b->len && len > 0) {
+        off -= b->len;
+        b = b->next;
+    }
+    head(t, now, c, r->seq, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (len > 0 ? TCP_PSH : 0)), ret);
+    if (gather(ret, b, off, len) < len && !fin) /* more pieces than an output has room for */
+        (void)tcp_sent_split(t, c, r, (uint32_t)ret->len);
+    cut(c, ret);
+    tcp_sent_again(c, r, now);
+    t->counts.retransmitted++;
+    if (c->wait == WAIT_NONE)
+        tcp_rearm(t, now, c, SP_NEVER);
+    return true;
+}
+
+static bool send_lost(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
+    if (c->lost == 0 || (c->pipe > 0 && c->pipe + c->mss > c->cubic.window))
+        return false;
+    struct tcp_sent *r = c->sent;
+    while (r != NULL && !r->lost)
+        r = r->next;
+    uint32_t room = c->cubic.window > c->pipe ? c->cubic.window - c->pipe : 0;
+    uint32_t most = u32_max(c->mss, u32_min(segment_max(t, c), room / c->mss * c->mss));
+    return r != NULL && resend(t, now, c, r, most, ret);
+}
+
+/* ---- new ---- */
+
+/* How many unsent bytes may go now. RFC 9293 3.8.6.2.1: no silly windows, unless it has waited long. */
+static uint32_t allowed(const struct sp_tcp *t, struct sp_tcp_conn *c, uint32_t unsent, bool waited) {
+    uint32_t out = c->snd_nxt - c->snd_una, room = c->snd_wnd > out ? c->snd_wnd - out : 0;
+    uint32_t n = u32_min(u32_min(unsent, room), segment_max(t, c));
+    uint32_t free = c->cubic.window > c->pipe ? c->cubic.window - c->pipe : 0;
+    if (n > free) {
+        c->cubic.limited = true;
+        n = free >= c->mss ? free / c->mss * c->mss : c->pipe == 0 ? u32_min(n, c->mss) : 0;
+    }
+    if (n > c->mss)
+        return n == unsent ? n : n / c->mss * c->mss;
+    bool last = n == unsent, full = n == c->mss;
+    if (full || n == 0)
+        return n;
+    if (last)
+        return t->config.nagle && out > 0 && !c->fin_wanted ? 0 : n;
+    return waited || n >= c->snd_wnd_most / 2 ? n : 0;
+}
+
+static bool send_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t len, struct sp_tcp_out *ret) {
+    uint32_t unsent = tcp_unsent(c);
+    bool fin = c->fin_wanted && !c->fin_sent && len == unsent;
+    if (len == 0 && !fin)
+        return false;
+    if (c->snd_una == c->snd_nxt && now - c->last_sent > tcp_rto(c))
+        tcp_cubic_idle(c);
+    ret->spans = 0;
+    uint32_t n = len > 0 ? gather(ret, c->next_block, c->next_off, len) : 0;
+    fin = fin && n == len;
+    if (!tcp_sent_new(t, now, c, n + fin))
+        return false;
+    bool first = c->snd_una == c->snd_nxt;
+    struct sp_tcp_out pieces = *ret;
+    head(t, now, c, c->snd_nxt, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (n > 0 && n == unsent ? TCP_PSH : 0)), ret);
+    ret->spans = n > 0 ? pieces.spans : 0;
+    ret->len = n;
+    memcpy(ret->span, pieces.span, sizeof ret->span);
+    cut(c, ret);
+    c->snd_nxt += n + fin;
+    c->next_off += n;
+    while (c->next_block != NULL && c->next_off >= c->next_block->len && c->next_block->next != NULL) {
+        c->next_off -= c->next_block->len;
+        c->next_block = c->next_block->next;
+    }
+    if (fin) {
+        c->fin_sent = true;
+        c->state = c->state == TCP_CLOSE_WAIT ? TCP_LAST_ACK : TCP_FIN_WAIT_1;
+    }
+    t->counts.bytes_out += n;
+    if (first) {
+        c->progress_at = now;
+        c->backoff = 0;
+    }
+    if (first || c->wait == WAIT_NONE || c->wait == WAIT_PERSIST || c->wait == WAIT_TAIL)
+        tcp_rearm(t, now, c, SP_NEVER);
+    return true;
+}
+
+/* ---- probes ---- */
+
+/* RFC 8985 7.3: what is new, else the last segment again. */
+static bool send_tail(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
+    struct tcp_sent *r = c->sent_last;
+    uint32_t out = c->snd_nxt - c->snd_una, n = u32_min(tcp_unsent(c), c->mss);
+    c->probe = PROBE_NONE;
+    if (r == NULL)
+        return false;
+    bool again = n == 0 || out + n > c->snd_wnd;
+    uint32_t len = r->len - fin_len(c, r);
+    if (again && len > c->mss && !tcp_sent_split(t, c, r, len - c->mss))
+        return false;
+    if (again ? !resend(t, now, c, c->sent_last, c->mss, ret) : !send_new(t, now, c, n, ret))
+        return false;
+    c->rack.tail_probe = true;
+    c->rack.tail_again = again;
+    c->rack.tail_end = c->snd_nxt;
+    c->wait = WAIT_RTO;
+    c->wait_at = now + tcp_rto(c);
+    tcp_timer_set(t, c);
+    return true;
+}
+
+/* A byte that the peer has already: it says how things stand with it. */
+static bool send_stale(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
+    c->probe = PROBE_NONE;
+    head(t, now, c, c->snd_una - 1, TCP_ACK, ret);
+    return true;
+}
+
+bool tcp_conn_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
+    if (c->state <= TCP_SYN_RECEIVED)
+        return send_syn(t, now, c, ret);
+    if (c->state >= TCP_TIME_WAIT)
+        return false;
+    if (send_lost(t, now, c, ret))
+        return true;
+    if (c->probe == PROBE_TAIL && send_tail(t, now, c, ret))
+        return true;
+    bool asks = c->probe == PROBE_PEER && c->snd_una == c->snd_nxt;
+    if (asks && (c->snd_wnd == 0 || tcp_unsent(c) == 0))
+        return send_stale(t, now, c, ret);
+    c->probe = PROBE_NONE;
+    uint32_t unsent = tcp_unsent(c), n = c->lost > 0 ? 0 : allowed(t, c, unsent, asks);
+    if ((n > 0 || unsent == 0) && send_new(t, now, c, n, ret))
+        return true;
+    if (c->wait == WAIT_NONE && (unsent > 0 || (c->fin_wanted && !c->fin_sent)))
+        tcp_rearm(t, now, c, SP_NEVER);
+    if (!c->ack_now)
+        return false;
+    head(t, now, c, c->snd_nxt, TCP_ACK, ret);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+static void stray_output(struct sp_tcp *t, struct sp_tcp_out *ret) {
+    struct tcp_stray *s = SP_CONTAINER(t->strays.next, struct tcp_stray, ring);
+    struct tcp_head h = {.sport = s->tuple.lport,
+                         .dport = s->tuple.rport,
+                         .seq = s->seq,
+                         .ack = s->ack,
+                         .flags = s->flags,
+                         .wnd = s->wnd,
+                         .mss = s->mss,
+                         .has_ts = s->has_ts,
+                         .tsval = s->tsval,
+                         .tsecr = s->tsecr,
+                         .has_shift = s->has_shift,
+                         .shift = s->shift,
+                         .sack_ok = s->sack_ok};
+    begin(ret, s->tuple.local, s->tuple.remote, s->tuple.family);
+    ret->head_len = (uint8_t)tcp_head_write(&h, ret->head);
+    sp_ring_remove(&s->ring);
+    sp_mem_free(t->config.mem, s, sizeof *s);
+    t->stray_count--;
+    t->counts.segments_out++;
+}
+
+bool sp_tcp_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_out *ret) {
+    tcp_tidy(t);
+    if (!sp_ring_alone(&t->strays)) {
+        stray_output(t, ret);
+        return true;
+    }
+    while (!sp_ring_alone(&t->busy)) {
+        struct sp_tcp_conn *c = SP_CONTAINER(t->busy.next, struct sp_tcp_conn, busy);
+        sp_ring_remove(&c->busy);
+        if (tcp_conn_output(t, now, c, ret)) {
+            tcp_wake(t, c); /* behind the others */
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- path MTU ---- */
+
+void sp_tcp_path_mtu(struct sp_tcp *t, sp_instant now, const struct sp_tcp_packet *quoted, uint16_t mtu) {
+    struct sp_rd r = sp_rd_init(quoted->data, quoted->len);
+    struct tcp_tuple tuple = {.family = quoted->family};
+    tuple.lport = sp_rd_u16(&r);
+    tuple.rport = sp_rd_u16(&r);
+    uint32_t seq = sp_rd_u32(&r), heads = (quoted->family == 4 ? 40u : 60u) + TCP_TS_LEN;
+    memcpy(tuple.local, quoted->src, 16);
+    memcpy(tuple.remote, quoted->dst, 16);
+    struct sp_tcp_conn *c = r.err == SP_OK ? tcp_find(t, &tuple) : NULL;
+    if (c == NULL || !tcp_synchronized(c) || seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt) ||
+        mtu < heads + TCP_MSS_MIN || mtu - heads >= c->mss) {
+        tcp_dropped(t, SP_TCP_DROP_PMTU);
+        return;
+    }
+    c->mss = (uint16_t)(mtu - heads);
+    /* What is under way was too large: it has not been lost by congestion. */
+    for (struct tcp_sent *s = c->sent; s != NULL; s = s->next)
+        if (!s->lost && !s->sacked && s->len > c->mss)
+            tcp_sent_lose(c, s);
+    tcp_wake(t, c);
+    tcp_rearm(t, now, c, SP_NEVER);
+}

@@ -1,0 +1,103 @@
+/* Records of what was sent and is not acknowledged: under way, sacked, or lost. */
+#include "proto/net/tcp_impl.h"
+
+static struct tcp_sent *take(struct sp_tcp *t) {
+    struct tcp_sent *r = tcp_take(t, &t->sent);
+    if (r != NULL)
+        memset(r, 0, sizeof *r);
+    return r;
+}
+
+static void link_after(struct sp_tcp_conn *c, struct tcp_sent *before, struct tcp_sent *r) {
+    r->prev = before;
+    r->next = before != NULL ? before->next : c->sent;
+    if (r->prev != NULL)
+        r->prev->next = r;
+    else
+        c->sent = r;
+    if (r->next != NULL)
+        r->next->prev = r;
+    else
+        c->sent_last = r;
+}
+
+bool tcp_sent_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t len) {
+    struct tcp_sent *r = take(t);
+    if (r == NULL)
+        return false;
+    r->seq = c->snd_nxt;
+    r->len = len;
+    r->at = now;
+    link_after(c, c->sent_last, r);
+    sp_ring_append(&c->times, &r->time);
+    c->pipe += len;
+    return true;
+}
+
+void tcp_sent_again(struct sp_tcp_conn *c, struct tcp_sent *r, sp_instant now) {
+    if (r->lost) {
+        c->lost -= r->len;
+        c->pipe += r->len;
+    } else {
+        sp_ring_remove(&r->time);
+    }
+    r->lost = false;
+    r->again = true;
+    r->at = now;
+    sp_ring_append(&c->times, &r->time);
+}
+
+bool tcp_sent_split(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r, uint32_t len) {
+    struct tcp_sent *rest;
+    if (len >= r->len)
+        return true;
+    if (len == 0 || (rest = take(t)) == NULL)
+        return false;
+    *rest = *r;
+    rest->seq += len;
+    rest->len -= len;
+    r->len = len;
+    link_after(c, r, rest);
+    sp_ring_init(&rest->time);
+    if (!r->lost && !r->sacked)
+        sp_ring_append(r->time.next, &rest->time); /* behind r, which was sent with it */
+    return true;
+}
+
+/* It is under way no more. */
+static void leave(struct sp_tcp_conn *c, struct tcp_sent *r) {
+    if (r->lost)
+        c->lost -= r->len;
+    else if (r->sacked)
+        c->sacked -= r->len;
+    else {
+        c->pipe -= r->len;
+        sp_ring_remove(&r->time);
+    }
+    r->lost = r->sacked = false;
+}
+
+void tcp_sent_lose(struct sp_tcp_conn *c, struct tcp_sent *r) {
+    leave(c, r);
+    r->lost = true;
+    c->lost += r->len;
+}
+
+void tcp_sent_sack(struct sp_tcp_conn *c, struct tcp_sent *r) {
+    leave(c, r);
+    r->sacked = true;
+    c->sacked += r->len;
+}
+
+void tcp_sent_free(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r) {
+    leave(c, r);
+    if (r->prev != NULL)
+        r->prev->next = r->next;
+    else
+        c->sent = r->next;
+    if (r->next != NULL)
+        r->next->prev = r->prev;
+    else
+        c->sent_last = r->prev;
+    tcp_give(t, &t->sent, r);
+}

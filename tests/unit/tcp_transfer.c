@@ -1,0 +1,138 @@
+/* Whole transfers between two TCPs of ours, over every kind of bad wire: each byte is compared. */
+#include "tests/unit/tcp_help.h"
+
+#include <stdio.h>
+
+static const struct sp_tcp_config listener = {.ports = {80}, .port_count = 1};
+
+/* Transfers both ways at once, to the end; returns how long it took. */
+static sp_duration transfer(struct net *n, uint64_t forth, uint64_t back, sp_duration most) {
+    sp_instant began = n->now;
+    n->e[0].to_write = forth;
+    n->e[1].to_write = back;
+    n->e[0].end_after = n->e[1].end_after = true;
+    net_connect(n);
+    while (!(n->e[0].closed && n->e[1].closed) && n->now < began + most)
+        if (!net_step(n, began + most))
+            break;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct sp_tcp_counts *c = sp_tcp_counts(n->e[i].tcp);
+        const struct end *e = &n->e[i];
+        if (!e->closed || e->err != SP_OK || getenv("VERBOSE") != NULL)
+            printf("# end %u: closed %d (%s), read %llu, written %llu, %llu segments, %llu again, %llu timeouts, %llu "
+                   "tails, %llu recoveries, "
+                   "%llu spurious, %llu early, %.3f s\n",
+                   i, e->closed, sp_err_text(e->err), (unsigned long long)e->read, (unsigned long long)e->written,
+                   (unsigned long long)c->segments_out, (unsigned long long)c->retransmitted,
+                   (unsigned long long)c->timeouts, (unsigned long long)c->tail_probes,
+                   (unsigned long long)c->recoveries, (unsigned long long)c->spurious, (unsigned long long)c->early,
+                   (double)(n->now - began) / 1e9);
+        assert_true(e->opened && e->got_end && e->closed);
+        assert_int_equal(e->err, SP_OK);
+        assert_int_equal(e->wrong, 0);
+        assert_int_equal(sp_tcp_buffered(e->tcp), 0);
+    }
+    assert_int_equal(n->e[1].read, forth);
+    assert_int_equal(n->e[0].read, back);
+    sp_instant got = n->e[0].got_at > n->e[1].got_at ? n->e[0].got_at : n->e[1].got_at;
+    return got > began ? got - began : 0;
+}
+
+static void clean(void **state) {
+    (void)state;
+    struct net *n = net_new(1, &listener, &listener);
+    sp_duration took = transfer(n, 1 << 20, 1000, 60 * SP_SEC);
+    assert_int_equal(sp_tcp_counts(n->e[0].tcp)->retransmitted, 0);
+    assert_int_equal(sp_tcp_counts(n->e[1].tcp)->retransmitted, 0);
+    assert_true(took < SP_SEC);
+    net_free(n);
+}
+
+static void nothing_at_all(void **state) {
+    (void)state;
+    struct net *n = net_new(2, &listener, &listener);
+    transfer(n, 0, 0, 10 * SP_SEC);
+    net_free(n);
+}
+
+static void in_large_pieces(void **state) {
+    (void)state;
+    struct sp_tcp_config c = listener;
+    c.segments = true;
+    struct net *n = net_new(3, &c, &c);
+    n->wire.loss = 10;
+    transfer(n, 8 << 20, 8 << 20, 600 * SP_SEC);
+    net_free(n);
+}
+
+static void lossy(void **state) {
+    (void)state;
+    static const unsigned losses[] = {1, 10, 50, 100, 200, 300};
+    for (unsigned i = 0; i < sizeof losses / sizeof losses[0]; i++)
+        for (unsigned seed = 0; seed < 8; seed++) {
+            struct net *n = net_new(100 * i + seed, &listener, &listener);
+            n->wire.loss = losses[i];
+            n->wire.jitter = seed % 2 ? 3 * SP_MS : 0;
+            transfer(n, losses[i] < 100 ? 2 << 20 : 200000, 50000, 3600 * SP_SEC);
+            net_free(n);
+        }
+}
+
+static void reordered_and_doubled(void **state) {
+    (void)state;
+    for (unsigned seed = 0; seed < 12; seed++) {
+        struct net *n = net_new(seed, &listener, &listener);
+        n->wire.late = 30;
+        n->wire.twice = 20;
+        n->wire.jitter = seed * SP_MS;
+        n->wire.loss = seed % 3 * 10;
+        transfer(n, 1 << 20, 300000, 600 * SP_SEC);
+        net_free(n);
+    }
+}
+
+static void narrow(void **state) {
+    (void)state;
+    struct net *n = net_new(7, &listener, &listener);
+    n->wire.bytes_per_s = 1250000; /* 10 Mb/s, 50 ms of queue, 20 ms */
+    n->wire.queue = 50 * SP_MS;
+    sp_duration took = transfer(n, 10 << 20, 0, 100 * SP_SEC);
+    double share = 10.0 * 1048576 / (double)took * 1e9 / 1250000;
+    printf("# narrow: %.0f%% of the wire, %llu sent again\n", share * 100,
+           (unsigned long long)sp_tcp_counts(n->e[0].tcp)->retransmitted);
+    assert_true(share > 0.85);
+    net_free(n);
+}
+
+static void tiny_windows(void **state) {
+    (void)state;
+    for (unsigned seed = 0; seed < 6; seed++) {
+        struct sp_tcp_config small = listener;
+        small.receive_max = 600 + 700 * seed;
+        small.send_max = 3000;
+        struct net *n = net_new(seed, &small, &small);
+        n->wire.loss = seed * 10;
+        n->e[0].chunk = 1 + 377 * seed;
+        transfer(n, 60000, 60000, 3600 * SP_SEC);
+        net_free(n);
+    }
+}
+
+static void a_path_that_carries_small_packets_only(void **state) {
+    (void)state;
+    struct net *n = net_new(9, &listener, &listener);
+    n->wire.hole = 1200;
+    transfer(n, 300000, 300000, 120 * SP_SEC);
+    assert_int_equal(sp_tcp_counts(n->e[0].tcp)->black_holes, 1);
+    net_free(n);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_at_all),        cmocka_unit_test(clean),
+        cmocka_unit_test(in_large_pieces),       cmocka_unit_test(lossy),
+        cmocka_unit_test(reordered_and_doubled), cmocka_unit_test(narrow),
+        cmocka_unit_test(tiny_windows),          cmocka_unit_test(a_path_that_carries_small_packets_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
