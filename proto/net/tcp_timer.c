@@ -36,10 +36,16 @@ sp_duration tcp_rto(const struct sp_tcp_conn *c) {
 
 /* ---- arming ---- */
 
+/* When the silent peer is to be asked whether it lives. RFC 9293 3.8.4: not while it owes an acknowledgement, which is
+ * its own timer's. */
+static sp_instant keep_at(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
+    if (t->config.idle == SP_NEVER || !tcp_synchronized(c) || c->snd_una != c->snd_nxt)
+        return SP_NEVER;
+    return sp_instant_add(c->heard_at, t->config.idle + c->keeps * TCP_KEEP_EVERY);
+}
+
 void tcp_timer_set(struct sp_tcp *t, struct sp_tcp_conn *c) {
-    sp_instant due = sp_instant_min(c->wait_at, c->ack_at);
-    if (t->config.idle != SP_NEVER && tcp_synchronized(c))
-        due = sp_instant_min(due, sp_instant_add(c->heard_at, t->config.idle + c->keeps * TCP_KEEP_EVERY));
+    sp_instant due = sp_instant_min(sp_instant_min(c->wait_at, c->ack_at), keep_at(t, c));
     if (c->state == TCP_FIN_WAIT_2 && c->reader_gone)
         due = sp_instant_min(due, c->progress_at + ORPHAN);
     /* One that is due too early costs less than moving it at every segment. */
@@ -171,10 +177,8 @@ static void waited(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
     }
 }
 
-/* RFC 9293 3.8.4. */
 static void keepalive(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
-    if (t->config.idle == SP_NEVER || !tcp_synchronized(c) || c->snd_una != c->snd_nxt ||
-        now < sp_instant_add(c->heard_at, t->config.idle + c->keeps * TCP_KEEP_EVERY))
+    if (now < keep_at(t, c))
         return;
     if (c->keeps++ >= TCP_KEEP_TRIES)
         tcp_conn_over(t, c, SP_ERR_TIME);
