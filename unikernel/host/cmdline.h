@@ -31,7 +31,7 @@
 #define SPX_CMDLINE_H
 
 #include "proto/base/host.h"
-#include "proto/net/net.h"
+#include "proto/direct/direct.h"
 #include "unikernel/lib/text.h"
 
 #define SPX_PUBLIC_MAX    4

@@ -8,7 +8,7 @@
 #define SPX_REPORT_H
 
 #include "proto/base/bucket.h"
-#include "proto/net/net.h"
+#include "proto/direct/direct.h"
 #include "unikernel/host/cmdline.h"
 #include "unikernel/host/syslog.h"
 
