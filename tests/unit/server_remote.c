@@ -423,6 +423,18 @@ static void it_ends_when_silent(void **state) {
     assert_int_equal(counts()->remote_requests, before);
 }
 
+/* A guest that goes on elsewhere, from a state that was saved: sessions have ended, and so have operators'. */
+static void a_restored_signpost_knows_no_session(void **state) {
+    static const uint8_t seed[SP_RNG_SEED] = {9};
+    assert_int_equal(operate(&p, SP_OP_STATUS, NULL, NULL), SP_OP_OK);
+    sp_server_resumed(r.s, r.now, r.wall, seed);
+    rig_turn(&r);
+    assert_int_equal(remotes(), 0);
+    assert_int_equal(operate(&p, SP_OP_STOP, NULL, NULL), -1);
+    assert_int_equal(p.link.call.failure, SP_REMOTE_FAILED_LOST);
+    assert_false(r.s->stopping);
+}
+
 static void not_the_zone_it_came_by(void **state) {
     assert_int_equal(operate(&p, SP_OP_ZONE_ADD, "other.example.", ""), SP_OP_OK);
     assert_int_equal(operate(&p, SP_OP_ZONE_REMOVE, RIG_ZONE, NULL), SP_OP_FAILED);
@@ -484,6 +496,7 @@ int main(void) {
         CASE(an_operator_has_a_budget),
         CASE(replayed_handshakes_are_bounded),
         CASE(it_ends_when_silent),
+        CASE(a_restored_signpost_knows_no_session),
         CASE(not_the_zone_it_came_by),
         CASE(stop_is_answered),
         CASE(memory_comes_back),
