@@ -6,10 +6,12 @@ load.py run PORT ZONE KEYFILE DIR     adds names until DIR/stop exists; DIR/acke
 load.py check PORT ZONE DIR           every acknowledged name is there
 load.py update PORT ZONE KEYFILE NAME one update, with EDNS: prints the rcode, and the extended error if there is one
 load.py fill PORT ZONE KEYFILE        adds large records until they are refused, and prints as update does
+load.py press PORT ZONE KEYFILE       adds names until one is refused, waiting for each as long as it takes
 load.py gone PORT ZONE KEYFILE NAME   removes a name, and prints as update does
 load.py cookies PORT ZONE EPOCH       server cookies for one client's, in the guest's two seconds from EPOCH on, which it waits for:
                                       second and hash of each; before that, "ready"
 """
+import concurrent.futures
 import os
 import re
 import sys
@@ -60,6 +62,7 @@ def add_names(port, zone, key, folder, thread, file, lock):
             with lock:
                 file.write(name + "\n")
                 file.flush()
+        time.sleep(0.05)
 
 
 def ask_on(port, zone, folder, count):
@@ -84,6 +87,18 @@ def run(port, zone, keyfile, folder):
             t.join()
 
 
+def press(port, zone, keyfile):
+    key = read_key(keyfile)
+    for i in range(100000):
+        reply = None
+        while reply is None:
+            reply = ask(port, make(zone, key, f"p{i}"), 2.0)
+        print(dns.rcode.to_text(reply.rcode()), flush=True)
+        if reply.rcode() != dns.rcode.NOERROR:
+            return 0
+    return 1
+
+
 def has(port, name):
     for _ in range(10):
         reply = ask(port, dns.message.make_query(name, "A"), 2.0)
@@ -94,7 +109,9 @@ def has(port, name):
 
 def check(port, zone, folder):
     names = open(f"{folder}/acked").read().split()
-    missing = [n for n in names if not has(port, f"{n}.{zone}")]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        there = list(pool.map(lambda n: has(port, f"{n}.{zone}"), names))
+    missing = [n for n, t in zip(names, there) if not t]
     print(f"{len(names)} acknowledged, missing: {missing}")
     return 0 if names and not missing else 1
 
@@ -162,4 +179,4 @@ def cookies(port, zone, epoch):
 
 if __name__ == "__main__":
     verb, port, *rest = sys.argv[1:]
-    sys.exit({"run": run, "check": check, "update": update, "gone": gone, "fill": fill, "cookies": cookies}[verb](int(port), *rest))
+    sys.exit({"run": run, "check": check, "update": update, "gone": gone, "fill": fill, "press": press, "cookies": cookies}[verb](int(port), *rest))

@@ -97,6 +97,11 @@ saved_case() {
     check "resume: updates are acknowledged again" grows "$folder/acked"
     check "resume: it has told the network where its address is" in_dom0 'for i in 1 2 3 4 5 6 7 8 9; do ip neigh show | grep -q "10.0.2.20 .*00:16:3e:00:00:01" && exit 0; sleep 1; done; ip neigh; exit 1'
 
+    touch "$folder/stop"
+    wait $loader
+    echo "# resume: $(wc -l <"$folder/acked") updates acknowledged, $(cat "$folder/answers") queries answered meanwhile" | tee -a "$tap"
+    check "resume: every acknowledged update is there" load check $port me.signpost "$folder"
+
     epoch=$(($(date +%s) / 86400 * 86400 + 40 * 86400))
     cookies "$work/cookies.before"
     check "resume: signatures follow the wall clock" [ "$(ask_mem_inception)" -gt $((epoch - 20 * 86400)) ]
@@ -115,10 +120,6 @@ saved_case() {
     check "resume: nor are those the first one's" all_differ "$work/cookies.before" "$work/cookies.two"
     in_dom0 "date -s @$(date +%s)" >/dev/null
 
-    touch "$folder/stop"
-    wait $loader
-    echo "# resume: $(wc -l <"$folder/acked") updates acknowledged, $(cat "$folder/answers") queries answered meanwhile" | tee -a "$tap"
-    check "resume: every acknowledged update is there" load check $port me.signpost "$folder"
     in_dom0 'xl save kept /dev/lab/savekept' >"$work/errors" 2>&1
     lab_stop
 
