@@ -152,7 +152,7 @@ void spx_zone_follow(struct spx_zone *z) {
     z->generation = generation;
     size_t n = server_addresses(z, addrs);
     families(z->wanted, addrs, n, list);
-    if (n == 0 || z->loop->ended)
+    if (n == 0 || z->loop->ended || z->loop->stopping)
         return;
     z->told = true;
     if (set_addresses(z, list, addrs, n, &changed) && changed > 0) {
