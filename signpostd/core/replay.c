@@ -125,10 +125,11 @@ static bool seen_is_live(const struct sp_use *use, const struct sp_seen *s) {
     return s->used && (int32_t)(s->inception - (uint32_t)use->floor) >= 0;
 }
 
-/* Room for one more: forgets what lies before the window, then grows. */
-static bool seen_reserve(struct sp_updater *u, struct sp_use *use) {
+/* Room for one more: forgets what lies before the window, then grows. FRESH: there is; FULL: not for this key; MEMORY.
+ */
+static enum sp_replay seen_reserve(struct sp_updater *u, struct sp_use *use) {
     if (use->seen_cap > 0 && use->seen_count + 1 <= use->seen_cap / 4 * 3)
-        return true;
+        return SP_REPLAY_FRESH;
     uint32_t live = 0;
     for (uint32_t i = 0; i < use->seen_cap; i++)
         live += seen_is_live(use, &use->seen[i]);
@@ -136,12 +137,12 @@ static bool seen_reserve(struct sp_updater *u, struct sp_use *use) {
     while (cap / 2 < live + 1)
         cap *= 2;
     if (cap > SEEN_MAX || u->seen_slots - use->seen_cap + cap > SEEN_SLOTS_MAX)
-        return false;
+        return SP_REPLAY_FULL;
     struct sp_use old = *use;
     use->seen = sp_mem_alloc(u->mem, cap * sizeof *use->seen);
     if (use->seen == NULL) {
         use->seen = old.seen;
-        return false;
+        return SP_REPLAY_MEMORY;
     }
     use->seen_cap = cap;
     for (uint32_t i = 0; i < old.seen_cap; i++)
@@ -150,7 +151,7 @@ static bool seen_reserve(struct sp_updater *u, struct sp_use *use) {
     use->seen_count = live;
     u->seen_slots = u->seen_slots - old.seen_cap + cap; /* it may be fewer: a burst is over */
     sp_mem_free(u->mem, old.seen, old.seen_cap * sizeof *old.seen);
-    return true;
+    return SP_REPLAY_FRESH;
 }
 
 enum sp_replay sp_use_check(struct sp_updater *u, struct sp_use *use, uint64_t inception, uint64_t hash,
@@ -168,7 +169,7 @@ enum sp_replay sp_use_check(struct sp_updater *u, struct sp_use *use, uint64_t i
             return SP_REPLAY_REPEATED;
         }
     }
-    return seen_reserve(u, use) ? SP_REPLAY_FRESH : SP_REPLAY_FULL;
+    return seen_reserve(u, use);
 }
 
 void sp_use_expect(struct sp_updater *u, struct sp_use *use, uint64_t expiration, sp_instant now, sp_wall wall) {

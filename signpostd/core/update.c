@@ -108,6 +108,8 @@ static enum sp_refusal decide_once(struct sp_flow *f, struct sp_update *ret) {
         return s->kind == SP_AUTH_TSIG ? tsig_too_old(s) : SP_REFUSED_replay;
     case SP_REPLAY_FULL:
         return SP_REFUSED_replay_full;
+    case SP_REPLAY_MEMORY:
+        return SP_REFUSED_full;
     case SP_REPLAY_REPEATED:
         return SP_REFUSED_repeated;
     case SP_REPLAY_FRESH:

@@ -151,7 +151,7 @@ struct sp_use {
 };
 /* Updates of a key may arrive this much out of order. */
 #define SP_REPLAY_WINDOW_S 10
-enum sp_replay { SP_REPLAY_FRESH, SP_REPLAY_OLD, SP_REPLAY_REPEATED, SP_REPLAY_FULL };
+enum sp_replay { SP_REPLAY_FRESH, SP_REPLAY_OLD, SP_REPLAY_REPEATED, SP_REPLAY_FULL, SP_REPLAY_MEMORY };
 
 struct sp_use *sp_use_find(const struct sp_updater *u, uint32_t zone, enum sp_msg_auth kind, const struct sp_name *name,
                            const uint8_t pub[SP_ED25519_PUB]);

@@ -258,6 +258,30 @@ static void memory_of_signatures_is_bounded(void **state) {
     upd_free(w.r);
 }
 
+/* Not the key's fault, and over when there is memory again. */
+static void without_memory_for_signatures_that_is_said(void **state) {
+    struct piece {
+        struct piece *next;
+    } *held = NULL, *p;
+    struct world w = world();
+    char line[64];
+    for (unsigned i = 1; i <= 3; i++) {
+        snprintf(line, sizeof line, "add laptop 60 A 192.0.2.%u", i);
+        assert_int_equal(send_at(&w, line, 0, 300), 0);
+    }
+    const size_t next = 8 * sizeof(struct sp_seen), limit = w.r->mem.limit;
+    w.r->mem.limit = w.r->mem.granted;
+    for (; (p = sp_mem_alloc(&w.r->mem, next)) != NULL; held = p)
+        p->next = held;
+    assert_int_equal(send_at(&w, "add laptop 60 A 192.0.2.4", 0, 300), SP_RCODE_SERVFAIL);
+    assert_non_null(strstr(w.r->ede_text, "memory of the signpost is full"));
+    for (; (p = held) != NULL; sp_mem_free(&w.r->mem, p, next))
+        held = p->next;
+    w.r->mem.limit = limit;
+    assert_int_equal(send_at(&w, "add laptop 60 A 192.0.2.4", 0, 300), 0);
+    upd_free(w.r);
+}
+
 static int setup(void **state) {
     return sp_crypto_init() == SP_OK ? 0 : -1;
 }
@@ -272,6 +296,7 @@ int main(void) {
         cmocka_unit_test(refused_stays_refused),
         cmocka_unit_test(replays_after_a_restart),
         cmocka_unit_test(memory_of_signatures_is_bounded),
+        cmocka_unit_test(without_memory_for_signatures_that_is_said),
     };
     return cmocka_run_group_tests_name("update_rfc2931", tests, setup, NULL);
 }
