@@ -137,13 +137,15 @@ struct sp_event {
     size_t len;
 };
 
-/* Memory: the host grants chunks; `bytes` is a multiple of SP_CHUNK, the result aligned to it and zeroed, or NULL. */
+/* Memory: the host grants it; `bytes` is a multiple of `page`, the result aligned to it and zeroed, or NULL. Small pieces are cut
+ * from chunks. Both are powers of two, the chunk no smaller than the page; 0 means SP_CHUNK: huge pages, where there is plenty. */
 #define SP_CHUNK ((size_t)2 << 20)
 
 struct sp_grant {
     void *ctx;
     void *(*grant)(void *ctx, size_t bytes);
     void (*release)(void *ctx, void *chunk, size_t bytes);
+    size_t chunk, page;
 };
 
 #endif

@@ -7,7 +7,6 @@
  * of 64 bytes or more wastes less than a fifth of its class. */
 #define SMALL_STEP  ((size_t)16)
 #define SMALL_COUNT 4u
-#define CLASS_MAX   (SP_CHUNK / 2)
 #define CLASSES     60u
 _Static_assert(CLASSES <= SP_MEM_CLASSES, "free lists");
 
@@ -36,8 +35,12 @@ static size_t class_size(unsigned c) {
     return (size_t)(5 + (c - SMALL_COUNT) % 4) << (log - 2);
 }
 
-static size_t whole_chunks(size_t size) {
-    return (size + SP_CHUNK - 1) / SP_CHUNK * SP_CHUNK;
+static size_t class_max(const struct sp_mem *mem) {
+    return mem->host.chunk / 2;
+}
+
+static size_t whole_pages(const struct sp_mem *mem, size_t size) {
+    return (size + mem->host.page - 1) & ~(mem->host.page - 1);
 }
 
 static void push(struct sp_mem *mem, void *p, unsigned c) {
@@ -49,7 +52,7 @@ static void push(struct sp_mem *mem, void *p, unsigned c) {
 /* Cuts what is left of the newest chunk into free pieces, the largest first: nothing of it is lost. */
 static void retire_fresh(struct sp_mem *mem) {
     while (mem->fresh_left >= SMALL_STEP) {
-        unsigned c = mem->fresh_left >= CLASS_MAX ? class_of(CLASS_MAX) : class_of(mem->fresh_left);
+        unsigned c = mem->fresh_left >= class_max(mem) ? class_of(class_max(mem)) : class_of(mem->fresh_left);
         if (class_size(c) > mem->fresh_left)
             c--;
         push(mem, mem->fresh, c);
@@ -81,10 +84,10 @@ static bool refresh(struct sp_mem *mem, unsigned c) {
         mem->free[from] = mem->free[from]->next;
         memset(start, 0, bytes);
     } else {
-        start = grant(mem, SP_CHUNK);
+        start = grant(mem, mem->host.chunk);
         if (start == NULL)
             return false;
-        bytes = SP_CHUNK - sizeof(struct sp_mem_chunk);
+        bytes = mem->host.chunk - sizeof(struct sp_mem_chunk);
         struct sp_mem_chunk *link = (void *)(start + bytes);
         link->next = mem->chunks;
         mem->chunks = link;
@@ -98,25 +101,32 @@ static bool refresh(struct sp_mem *mem, unsigned c) {
 void sp_mem_init(struct sp_mem *mem, struct sp_grant host, size_t limit) {
     memset(mem, 0, sizeof *mem);
     mem->host = host;
+    if (host.chunk == 0)
+        mem->host.chunk = SP_CHUNK;
+    if (host.page == 0)
+        mem->host.page = SP_CHUNK;
     mem->limit = limit;
+    size_t chunk = mem->host.chunk, page = mem->host.page;
+    SP_ASSERT((chunk & (chunk - 1)) == 0 && (page & (page - 1)) == 0 && page <= chunk);
+    SP_ASSERT(chunk >= SP_MEM_CHUNK_MIN && chunk <= SP_CHUNK);
 }
 
 void sp_mem_done(struct sp_mem *mem) {
     for (struct sp_mem_chunk *link = mem->chunks, *next; link != NULL; link = next) {
         next = link->next;
-        mem->granted -= SP_CHUNK;
-        mem->host.release(mem->host.ctx, (uint8_t *)(link + 1) - SP_CHUNK, SP_CHUNK);
+        mem->granted -= mem->host.chunk;
+        mem->host.release(mem->host.ctx, (uint8_t *)(link + 1) - mem->host.chunk, mem->host.chunk);
     }
     sp_mem_init(mem, mem->host, mem->limit);
 }
 
 void *sp_mem_alloc(struct sp_mem *mem, size_t size) {
-    if (size > CLASS_MAX) {
-        if (size > SIZE_MAX - SP_CHUNK)
+    if (size > class_max(mem)) {
+        if (size > SIZE_MAX - mem->host.page)
             return NULL;
-        void *p = grant(mem, whole_chunks(size));
+        void *p = grant(mem, whole_pages(mem, size));
         if (p != NULL)
-            mem->used += whole_chunks(size);
+            mem->used += whole_pages(mem, size);
         return p;
     }
     unsigned c = class_of(size);
@@ -139,10 +149,10 @@ void *sp_mem_alloc(struct sp_mem *mem, size_t size) {
 void sp_mem_free(struct sp_mem *mem, void *p, size_t size) {
     if (p == NULL)
         return;
-    if (size > CLASS_MAX) {
-        mem->used -= whole_chunks(size);
-        mem->granted -= whole_chunks(size);
-        mem->host.release(mem->host.ctx, p, whole_chunks(size));
+    if (size > class_max(mem)) {
+        mem->used -= whole_pages(mem, size);
+        mem->granted -= whole_pages(mem, size);
+        mem->host.release(mem->host.ctx, p, whole_pages(mem, size));
         return;
     }
     unsigned c = class_of(size);

@@ -37,9 +37,8 @@
 #define SP_LOG_JOURNAL_MAGIC  0x53504a31u /* SPJ1 */
 #define SP_LOG_SNAPSHOT_MAGIC 0x53505331u /* SPS1 */
 
-#define SP_LOG_GROUP_BLOCKS 160 /* of a group at most */
-#define SP_LOG_SNAP_BLOCKS  64  /* of one of the two snapshot buffers */
-#define SP_LOG_READ_BLOCKS  128
+#define SP_LOG_SNAP_BLOCKS 48 /* of one of the two snapshot buffers */
+#define SP_LOG_READ_MAX    128
 
 #define SP_LOG_SALT        16
 #define SP_LOG_HASH        32
@@ -171,7 +170,8 @@ struct sp_log {
     struct sp_log_slot slots[SP_LOG_OPS];
     uint64_t serial; /* of requests */
 
-    void *chunk; /* SP_CHUNK bytes, of which the buffers are cut */
+    void *buffers; /* one piece, of which they are cut */
+    uint32_t group_blocks;
     uint8_t *super_buf, *read_buf;
 
     struct sp_log_group groups[2];

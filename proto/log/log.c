@@ -1,49 +1,53 @@
 #include "proto/log/impl.h"
 
-static size_t buffer_blocks(void) {
-    return 2 * SP_LOG_GROUP_BLOCKS + 2 * SP_LOG_SNAP_BLOCKS + 1;
+static size_t buffer_blocks(const struct sp_log *log) {
+    return (size_t)2 * log->group_blocks + 2 * SP_LOG_SNAP_BLOCKS + 1;
 }
 
-/* Cuts the buffers out of one chunk. The group buffers also serve reading, the snapshot's the joining of records:
+/* One block more, to begin at a whole one. */
+static size_t buffer_size(const struct sp_log *log) {
+    return (buffer_blocks(log) + 1) * SP_BLK_SIZE;
+}
+
+/* Cuts the buffers out of one piece. The group buffers also serve reading, the snapshot's the joining of records:
  * nothing is appended or put while the log opens. */
 static void cut_buffers(struct sp_log *log) {
-    uintptr_t at = ((uintptr_t)log->chunk + SP_BLK_SIZE - 1) / SP_BLK_SIZE * SP_BLK_SIZE;
+    uintptr_t at = ((uintptr_t)log->buffers + SP_BLK_SIZE - 1) / SP_BLK_SIZE * SP_BLK_SIZE;
     uint8_t *p = (uint8_t *)at;
-    _Static_assert((2 * SP_LOG_GROUP_BLOCKS + 2 * SP_LOG_SNAP_BLOCKS + 2) * SP_BLK_SIZE <= SP_CHUNK,
-                   "buffers fit a chunk");
-    _Static_assert(SP_LOG_READ_BLOCKS <= 2 * SP_LOG_GROUP_BLOCKS, "reading fits");
+    size_t group = (size_t)log->group_blocks * SP_BLK_SIZE, half = (size_t)SP_LOG_SNAP_BLOCKS * SP_BLK_SIZE;
     _Static_assert(SP_LOG_RECORD + SP_LOG_BODY_MAX <= 2 * SP_LOG_SNAP_BLOCKS * SP_BLK_SIZE, "joining fits");
-    _Static_assert(SP_LOG_RECORD + SP_LOG_BODY_MAX <= SP_LOG_GROUP_BLOCKS * SP_LOG_PAYLOAD, "a record fits a group");
+    _Static_assert(SP_LOG_RECORD + SP_LOG_BODY_MAX <= SP_LOG_GROUP_MIN * SP_LOG_PAYLOAD, "a record fits a group");
     _Static_assert(SP_LOG_ENTRY + SP_LOG_BODY_MAX <= SP_LOG_SNAP_BLOCKS * SP_LOG_PAYLOAD, "an entry fits a half");
-    for (int i = 0; i < 2; i++) {
-        log->groups[i].frame =
-            (struct sp_log_frame){.buf = p + (size_t)i * SP_LOG_GROUP_BLOCKS * SP_BLK_SIZE, .cap = SP_LOG_GROUP_BLOCKS};
-        log->snap.half[i] = (struct sp_log_frame){
-            .buf = p + ((size_t)2 * SP_LOG_GROUP_BLOCKS + (size_t)i * SP_LOG_SNAP_BLOCKS) * SP_BLK_SIZE,
-            .cap = SP_LOG_SNAP_BLOCKS};
+    _Static_assert((SP_LOG_ZONES_MAX + 1) * (SP_LOG_ENTRY + SP_LOG_CHAIN) <= SP_LOG_SNAP_BLOCKS * SP_LOG_PAYLOAD,
+                   "all chains fit a half");
+    for (size_t i = 0; i < 2; i++) {
+        log->groups[i].frame = (struct sp_log_frame){.buf = p + i * group, .cap = log->group_blocks};
+        log->snap.half[i] = (struct sp_log_frame){.buf = p + 2 * group + i * half, .cap = SP_LOG_SNAP_BLOCKS};
     }
     log->read_buf = p;
     log->reader.joined = log->snap.half[0].buf;
-    log->super_buf = p + (buffer_blocks() - 1) * SP_BLK_SIZE;
+    log->super_buf = p + 2 * group + 2 * half;
 }
 
-sp_err sp_log_new(struct sp_log **ret, struct sp_mem *mem, uint64_t blocks, bool format, struct sp_rng *rng,
-                  const struct sp_trace *trace) {
-    if (blocks < SP_LOG_BLOCKS_MIN || blocks > UINT32_MAX)
+sp_err sp_log_new(struct sp_log **ret, struct sp_mem *mem, uint64_t blocks, bool format, uint32_t group_blocks,
+                  struct sp_rng *rng, const struct sp_trace *trace) {
+    if (blocks < SP_LOG_BLOCKS_MIN || blocks > UINT32_MAX || group_blocks < SP_LOG_GROUP_MIN ||
+        group_blocks > SP_LOG_GROUP_MAX)
         return SP_ERR_RANGE;
     struct sp_log *log = sp_mem_alloc(mem, sizeof *log);
-    void *chunk = sp_mem_alloc(mem, SP_CHUNK);
-    if (log == NULL || chunk == NULL) {
-        sp_mem_free(mem, log, sizeof *log);
-        sp_mem_free(mem, chunk, SP_CHUNK);
+    if (log == NULL)
         return SP_ERR_FULL;
-    }
     log->mem = mem;
     log->rng = rng;
     log->trace = trace;
     log->device_blocks = blocks;
     log->format = format;
-    log->chunk = chunk;
+    log->group_blocks = group_blocks;
+    log->buffers = sp_mem_alloc(mem, buffer_size(log));
+    if (log->buffers == NULL) {
+        sp_mem_free(mem, log, sizeof *log);
+        return SP_ERR_FULL;
+    }
     cut_buffers(log);
     sp_log_open_start(log);
     *ret = log;
@@ -55,8 +59,8 @@ void sp_log_free(struct sp_log *log) {
         return;
     struct sp_mem *mem = log->mem;
     /* Bodies may hold keys. */
-    sp_wipe(log->chunk, SP_CHUNK);
-    sp_mem_free(mem, log->chunk, SP_CHUNK);
+    sp_wipe(log->buffers, buffer_size(log));
+    sp_mem_free(mem, log->buffers, buffer_size(log));
     sp_mem_free(mem, log, sizeof *log);
 }
 

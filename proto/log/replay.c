@@ -5,7 +5,8 @@
 
 static void read_next(struct sp_log *log) {
     struct sp_log_reader *r = &log->reader;
-    uint64_t count = r->end - r->at < SP_LOG_READ_BLOCKS ? r->end - r->at : SP_LOG_READ_BLOCKS;
+    uint64_t most = 2 * log->group_blocks < SP_LOG_READ_MAX ? 2 * log->group_blocks : SP_LOG_READ_MAX;
+    uint64_t count = r->end - r->at < most ? r->end - r->at : most;
     uint64_t block;
     if (r->phase == SP_LOG_PH_SNAPSHOT) {
         block = log->layout.snap[log->super.snap_area] + r->at;
@@ -172,7 +173,7 @@ static void scan_block(struct sp_log *log, const uint8_t *block, uint64_t pos) {
     struct sp_log_reader *r = &log->reader;
     struct sp_log_block h;
     if (!sp_log_block_check(log->super.id, block, &h)) {
-        if (pos - r->cut < SP_LOG_GROUP_BLOCKS && !sp_log_block_blank(block))
+        if (pos - r->cut < SP_LOG_GROUP_MAX && !sp_log_block_blank(block))
             log->stats.torn++;
         return;
     }

@@ -9,15 +9,17 @@ void sp_rate_take(struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant
         sp_bucket_take(b, cost * (SP_SEC / per_s), now);
 }
 
-sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16]) {
+sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16], uint32_t prefixes) {
+    SP_ASSERT(prefixes >= SP_PREFIX_WAYS && (prefixes & (prefixes - 1)) == 0);
     memset(b, 0, sizeof *b);
     memcpy(b->hash_key, hash_key, sizeof b->hash_key);
-    b->prefixes = sp_mem_alloc(mem, SP_PREFIX_SETS * SP_PREFIX_WAYS * sizeof *b->prefixes);
+    b->sets = prefixes / SP_PREFIX_WAYS;
+    b->prefixes = sp_mem_alloc(mem, prefixes * sizeof *b->prefixes);
     return b->prefixes == NULL ? SP_ERR_FULL : SP_OK;
 }
 
 void sp_budget_free(struct sp_budget *b, struct sp_mem *mem) {
-    sp_mem_free(mem, b->prefixes, SP_PREFIX_SETS * SP_PREFIX_WAYS * sizeof *b->prefixes);
+    sp_mem_free(mem, b->prefixes, (size_t)b->sets * SP_PREFIX_WAYS * sizeof *b->prefixes);
     b->prefixes = NULL;
 }
 
@@ -33,7 +35,7 @@ static uint64_t prefix_key(unsigned via, const struct sp_addr *src) {
 static struct sp_prefix *prefix_get(struct sp_budget *b, unsigned via, const struct sp_addr *src) {
     uint64_t key = prefix_key(via, src);
     uint64_t hash = sp_siphash(b->hash_key, &key, sizeof key);
-    struct sp_prefix *set = &b->prefixes[hash % SP_PREFIX_SETS * SP_PREFIX_WAYS], *oldest = set;
+    struct sp_prefix *set = &b->prefixes[(hash & (b->sets - 1)) * SP_PREFIX_WAYS], *oldest = set;
     for (unsigned i = 0; i < SP_PREFIX_WAYS; i++) {
         if (set[i].key == key)
             return &set[i];

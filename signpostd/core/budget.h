@@ -11,7 +11,6 @@
 bool sp_rate_has(const struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now);
 void sp_rate_take(struct sp_bucket *b, uint32_t per_s, unsigned cost, sp_instant now);
 
-#define SP_PREFIX_SETS 1024u
 #define SP_PREFIX_WAYS 8u
 
 struct sp_prefix {
@@ -21,13 +20,15 @@ struct sp_prefix {
 struct sp_budget {
     struct sp_bucket global[SP_VIA_COUNT], strangers[SP_VIA_COUNT];
     struct sp_prefix *prefixes; /* sets of ways; the one that has been full for longest gives way */
+    uint32_t sets;
     uint8_t hash_key[16];
 };
 
 /* Draws from the bucket of src's prefix and this kind (below 8) alone; false: used up. */
 bool sp_budget_draw_prefix(struct sp_budget *b, unsigned kind, const struct sp_addr *src, uint32_t per_s, unsigned cost,
                            sp_instant now);
-SP_CHECK sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16]);
+/* prefixes: how many are told apart; a power of two, SP_PREFIX_WAYS or more. ERR_FULL. */
+SP_CHECK sp_err sp_budget_init(struct sp_budget *b, struct sp_mem *mem, const uint8_t hash_key[16], uint32_t prefixes);
 void sp_budget_free(struct sp_budget *b, struct sp_mem *mem);
 /* Draws `cost` verifications from every bucket that applies, or from none. key: of a key that is proven from src, else
  * NULL. */

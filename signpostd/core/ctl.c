@@ -8,7 +8,7 @@ bool sp_ctl_fail(struct sp_ctl *c, enum sp_op_status status, const char *hint, c
     for (; *pieces != NULL; pieces++)
         sp_wr_bytes(&wr, *pieces, strlen(*pieces));
     *wr.pos = 0;
-    c->wr = sp_wr_init(c->buf, SP_CTL_REPLY);
+    c->wr = sp_wr_init(c->buf, c->s->cfg.limits.reply);
     c->wait = false;
     sp_op_reply_error(&c->wr, status, text, hint);
     return false;
@@ -260,12 +260,12 @@ static void send(struct sp_ctl *c) {
     size_t len = sp_wr_len(&c->wr);
     struct sp_pending *p = c->wait && s->log != NULL ? sp_pending_new(s, SP_PENDING_CONTROL) : NULL;
     if (p == NULL) {
-        sp_ctl_send(s, c->id, c->buf, SP_CTL_REPLY, len);
+        sp_ctl_send(s, c->id, c->buf, s->cfg.limits.reply, len);
         return;
     }
     p->control = c->id;
     p->reply = c->buf;
-    p->reply_size = SP_CTL_REPLY;
+    p->reply_size = s->cfg.limits.reply;
     p->reply_len = len;
     sp_durable_wait(s, p);
 }
@@ -273,12 +273,12 @@ static void send(struct sp_ctl *c) {
 void sp_ctl_request(struct sp_server *s, const struct sp_in *in) {
     struct sp_ctl c = {.s = s, .id = in->id, .args = sp_rd_init(in->data, in->len)};
     s->controls++;
-    c.buf = sp_mem_alloc(&s->mem, SP_CTL_REPLY);
+    c.buf = sp_mem_alloc(&s->mem, s->cfg.limits.reply);
     if (c.buf == NULL) {
         sp_ctl_send_error(s, in->id, "out of memory", "raise the memory limit in the configuration");
         return;
     }
-    c.wr = sp_wr_init(c.buf, SP_CTL_REPLY);
+    c.wr = sp_wr_init(c.buf, s->cfg.limits.reply);
     sp_op_reply_begin(&c.wr, SP_OP_OK);
     run(&c);
     if (c.taken)

@@ -4,9 +4,11 @@
 
 #include "signpostd/core/server_int.h"
 
-/* Room for a reply; pages of text and lists stay below. */
-#define SP_CTL_REPLY ((size_t)256 << 10)
-#define SP_CTL_PAGE  ((size_t)192 << 10)
+/* Room for a reply is limits.reply; pages of text and lists stay below. */
+#define SP_CTL_REPLY_MIN ((size_t)64 << 10)
+static inline size_t sp_ctl_page(const struct sp_server *s) {
+    return s->cfg.limits.reply / 4 * 3;
+}
 
 struct sp_ctl {
     struct sp_server *s;

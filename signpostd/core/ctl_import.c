@@ -128,7 +128,7 @@ void sp_ctl_zone_import(struct sp_ctl *c) {
     sp_op_u64(&c->wr, "names", sp_zone_names(z));
     reply->control = c->id;
     reply->reply = c->buf;
-    reply->reply_size = SP_CTL_REPLY;
+    reply->reply_size = s->cfg.limits.reply;
     reply->reply_len = sp_wr_len(&c->wr);
     c->taken = true;
     *im = (struct sp_import){.change = change, .txn = txn, .reply = reply};

@@ -90,13 +90,13 @@ void sp_ctl_zone_export(struct sp_ctl *c) {
     if (!sp_ctl_arg_zone(c, &z))
         return;
     struct sp_pager *p = pager_get(c, z, SP_OP_ZONE_EXPORT);
-    uint8_t *text = p != NULL ? sp_mem_alloc(&c->s->mem, SP_CTL_PAGE) : NULL;
+    uint8_t *text = p != NULL ? sp_mem_alloc(&c->s->mem, sp_ctl_page(c->s)) : NULL;
     if (text == NULL) {
         if (p != NULL)
             (void)sp_ctl_fail_change(c, SP_ERR_FULL);
         return;
     }
-    struct sp_wr wr = sp_wr_init(text, SP_CTL_PAGE);
+    struct sp_wr wr = sp_wr_init(text, sp_ctl_page(c->s));
     bool stuck = false;
     while (p->pos < p->pin->count && !stuck) {
         struct sp_wr before = wr;
@@ -115,7 +115,7 @@ void sp_ctl_zone_export(struct sp_ctl *c) {
         sp_op_str(&c->wr, "text", text, sp_wr_len(&wr));
         pager_end(c, p);
     }
-    sp_mem_free(&c->s->mem, text, SP_CTL_PAGE);
+    sp_mem_free(&c->s->mem, text, sp_ctl_page(c->s));
 }
 
 /* ---- device list ---- */
@@ -159,7 +159,7 @@ void sp_ctl_device_list(struct sp_ctl *c) {
     if (p == NULL)
         return;
     sp_op_begin(&c->wr, SP_OP_LIST, "devices");
-    for (; p->pos < p->pin->count && sp_wr_len(&c->wr) < SP_CTL_PAGE; p->pos++)
+    for (; p->pos < p->pin->count && sp_wr_len(&c->wr) < sp_ctl_page(c->s); p->pos++)
         if (p->pin->entries[p->pos].set->type == SP_TYPE_KEY)
             write_device(c, z, &p->pin->entries[p->pos]);
     sp_op_end(&c->wr);

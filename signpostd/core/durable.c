@@ -18,7 +18,8 @@ sp_err sp_durable_open(struct sp_server *s) {
         return SP_OK;
     }
     s->storage = SP_STORAGE_OPENING;
-    return sp_log_new(&s->log, &s->mem, s->cfg.disk_blocks, s->cfg.disk_format, &s->rng, &s->cfg.trace);
+    return sp_log_new(&s->log, &s->mem, s->cfg.disk_blocks, s->cfg.disk_format, s->cfg.limits.log_blocks,
+                      &s->rng, &s->cfg.trace);
 }
 
 /* ---- what waits ---- */

@@ -9,10 +9,11 @@ struct sp_outbox_owned {
     size_t size;
 };
 
-sp_err sp_outbox_new(struct sp_outbox *ret, struct sp_mem *mem) {
-    *ret = (struct sp_outbox){.mem = mem};
-    ret->items = sp_mem_alloc(mem, SP_OUTBOX_ITEMS * sizeof *ret->items);
-    ret->arena = sp_mem_alloc(mem, SP_OUTBOX_ARENA);
+sp_err sp_outbox_new(struct sp_outbox *ret, struct sp_mem *mem, size_t size) {
+    SP_ASSERT(size >= SP_OUTBOX_MIN);
+    *ret = (struct sp_outbox){.mem = mem, .size = size, .slots = size / SP_OUTBOX_EACH};
+    ret->items = sp_mem_alloc(mem, ret->slots * sizeof *ret->items);
+    ret->arena = sp_mem_alloc(mem, size);
     if (ret->items == NULL || ret->arena == NULL) {
         sp_outbox_free(ret);
         return SP_ERR_FULL;
@@ -31,8 +32,8 @@ static void owned_free(struct sp_outbox *o) {
 
 void sp_outbox_free(struct sp_outbox *o) {
     owned_free(o);
-    sp_mem_free(o->mem, o->items, SP_OUTBOX_ITEMS * sizeof *o->items);
-    sp_mem_free(o->mem, o->arena, SP_OUTBOX_ARENA);
+    sp_mem_free(o->mem, o->items, o->slots * sizeof *o->items);
+    sp_mem_free(o->mem, o->arena, o->size);
     *o = (struct sp_outbox){.mem = o->mem};
 }
 
@@ -58,12 +59,12 @@ void sp_outbox_stream(struct sp_outbox *o, uint64_t id, size_t len) {
 }
 
 void sp_outbox_end(struct sp_outbox *o, enum sp_out_kind kind, uint64_t id) {
-    SP_ASSERT(o->count < SP_OUTBOX_ITEMS);
+    SP_ASSERT(o->count < o->slots);
     o->items[o->count++] = (struct sp_out){.kind = kind, .id = id};
 }
 
 void sp_outbox_control(struct sp_outbox *o, uint64_t id, uint8_t *buf, size_t size, size_t len) {
-    SP_ASSERT(o->count < SP_OUTBOX_ITEMS);
+    SP_ASSERT(o->count < o->slots);
     struct sp_outbox_owned *own = sp_mem_alloc(o->mem, sizeof *own);
     if (own == NULL) {
         /* Nobody could free it later: the operator gets no reply, but a closed request. */

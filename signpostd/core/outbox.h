@@ -5,32 +5,32 @@
 #include "proto/base/host.h"
 #include "proto/base/mem.h"
 
-#define SP_OUTBOX_ITEMS 1024
-#define SP_OUTBOX_ARENA ((size_t)512 << 10)
+#define SP_OUTBOX_MIN  ((size_t)128 << 10) /* a whole message of a stream, or any one input's datagrams */
+#define SP_OUTBOX_EACH 512                 /* bytes of the arena for each descriptor */
 
 struct sp_outbox_owned; /* a buffer of its own, freed once it was handed out */
 
 struct sp_outbox {
     struct sp_mem *mem;
     struct sp_out *items;
-    size_t head, count; /* items[head..count) are still to be handed out */
+    size_t head, count, slots; /* items[head..count) are still to be handed out */
     uint8_t *arena;
-    size_t used;
+    size_t used, size;
     struct sp_outbox_owned *owned;
 };
 
-/* ERR_FULL. */
-SP_CHECK sp_err sp_outbox_new(struct sp_outbox *ret, struct sp_mem *mem);
+/* An arena of `size` bytes, at least SP_OUTBOX_MIN. ERR_FULL. */
+SP_CHECK sp_err sp_outbox_new(struct sp_outbox *ret, struct sp_mem *mem, size_t size);
 void sp_outbox_free(struct sp_outbox *o);
 /* A new input or expire: what was handed out is given up. Starts over when everything was. */
 void sp_outbox_begin(struct sp_outbox *o);
 
 static inline size_t sp_outbox_slots(const struct sp_outbox *o) {
-    return SP_OUTBOX_ITEMS - o->count;
+    return o->slots - o->count;
 }
 /* Where the next item's bytes go, if there are `len` bytes and a descriptor for it; else NULL. */
 static inline uint8_t *sp_outbox_room(const struct sp_outbox *o, size_t len) {
-    return o->count < SP_OUTBOX_ITEMS && SP_OUTBOX_ARENA - o->used >= len ? o->arena + o->used : NULL;
+    return o->count < o->slots && o->size - o->used >= len ? o->arena + o->used : NULL;
 }
 /* Takes the `len` bytes that were written at sp_outbox_room as a datagram from src to dst. */
 static inline void sp_outbox_datagram(struct sp_outbox *o, size_t len, const struct sp_addr *src,

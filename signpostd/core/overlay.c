@@ -34,7 +34,7 @@ sp_err sp_overlay_new(struct sp_server *s) {
     sp_aead_sodium(&o->aead);
     o->generation = UINT64_MAX;
     sp_rng_fill(&s->rng, &o->epoch, sizeof o->epoch);
-    SP_TRY(sp_budget_init(&o->gate, &s->mem, s->hash_key));
+    SP_TRY(sp_budget_init(&o->gate, &s->mem, s->hash_key, s->cfg.limits.prefixes));
     SP_TRY(relay_new(s));
     sp_updater_watch(s->updater);
     return SP_OK;

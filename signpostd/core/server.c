@@ -3,25 +3,6 @@
 
 #define COOKIE_LIFE (24 * SP_HOUR)
 
-void sp_limits_default(struct sp_limits *ret) {
-    *ret = (struct sp_limits){
-        .zones = 1024,
-        .names = 2000000,
-        .devices = 1000000,
-        .leases = 2000000,
-        .keys = 10000,
-        .invites = 10000,
-        .streams = 4096,
-        .streams_per_prefix = 256,
-        .updates_in_flight = 4096,
-        .sessions = 100000,
-        .channels = 200000,
-        .channels_per_session = 256,
-        .operator_request = 1u << 20,
-        .memory = (size_t)4 << 30,
-    };
-}
-
 void sp_server_config_default(struct sp_server_config *ret) {
     *ret = (struct sp_server_config){
         .tcp_idle = 30 * SP_SEC,
@@ -36,8 +17,7 @@ void sp_server_config_default(struct sp_server_config *ret) {
 /* ---- beginning and end ---- */
 
 static sp_err check(const struct sp_server_config *c) {
-    bool ok = c->limits.channels_per_session > 0 && c->limits.zones > 0 && c->limits.names > 0 &&
-              c->limits.updates_in_flight > 0 && c->udp_size_max >= 512 && c->udp_size_max <= 4096 &&
+    bool ok = sp_limits_ok(&c->limits) && c->udp_size_max >= 512 && c->udp_size_max <= 4096 &&
               c->nsid_len <= sizeof c->nsid && c->operator_count <= SP_OPERATORS && c->grant.grant != NULL &&
               c->grant.release != NULL;
     return ok ? SP_OK : SP_ERR_RANGE;
@@ -68,7 +48,7 @@ static void view_init(struct sp_server *s) {
 }
 
 static sp_err make(struct sp_server *s) {
-    SP_TRY(sp_outbox_new(&s->out, &s->mem));
+    SP_TRY(sp_outbox_new(&s->out, &s->mem, s->cfg.limits.outbox));
     s->scratch = sp_mem_alloc(&s->mem, sizeof *s->scratch);
     if (s->scratch == NULL)
         return SP_ERR_FULL;
@@ -80,6 +60,7 @@ static sp_err make(struct sp_server *s) {
     uc.keys = s->cfg.limits.keys;
     uc.invites = s->cfg.limits.invites;
     uc.devices = s->cfg.limits.devices;
+    uc.prefixes = s->cfg.limits.prefixes;
     uc.budgets = s->cfg.budgets;
     uc.trace = &s->cfg.trace;
     memcpy(uc.hash_key, s->hash_key, sizeof uc.hash_key);
@@ -143,10 +124,12 @@ void sp_server_free(struct sp_server *s) {
 static bool room_for(const struct sp_server *s, const struct sp_in *in) {
     if (in->kind == SP_IN_DATAGRAM) {
         size_t parts = in->segment == 0 || in->segment >= in->len ? 1 : (in->len + in->segment - 1) / in->segment;
-        /* More parts than any kernel joins: what does not fit is dropped. */
-        parts = parts < 128 ? parts : 128;
         /* What is relayed is as long as it came. */
         size_t one = s->view.udp_size_max > SP_SEALED_MAX ? s->view.udp_size_max : SP_SEALED_MAX;
+        /* More parts than any kernel joins, or than an empty outbox has room for: what does not fit is dropped. */
+        size_t most = in->len < s->out.size ? (s->out.size - in->len) / one : 1;
+        most = most < 128 ? most : 128;
+        parts = parts < most ? parts : most;
         return sp_outbox_slots(&s->out) >= parts && sp_outbox_room(&s->out, parts * one + in->len) != NULL;
     }
     return sp_outbox_slots(&s->out) >= 4;

@@ -17,9 +17,15 @@ struct sp_limits {
     uint32_t channels;                    /* of the relay */
     uint32_t channels_per_session;        /* peers that one session is brought together with at a time */
     uint32_t operator_request;            /* bytes of an operator's request from afar */
+    uint32_t prefixes;                    /* strangers' networks whose budgets are told apart: a power of two, 8 or more */
+    uint32_t outbox;                      /* bytes of answers that wait to be sent, at least 128 KiB */
+    uint32_t reply;                       /* bytes of a reply to an operator, at least 64 KiB */
+    uint32_t log_blocks;                  /* written to the log at once, SP_LOG_GROUP_MIN to SP_LOG_GROUP_MAX */
     size_t memory;                        /* bytes of chunks */
 };
 void sp_limits_default(struct sp_limits *ret);
+/* What a small machine can hold: the buffers least, tables that are full when `memory` bytes are. */
+void sp_limits_small(struct sp_limits *ret, size_t memory);
 
 struct sp_server_config {
     struct sp_limits limits;

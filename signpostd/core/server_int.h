@@ -134,6 +134,9 @@ struct sp_server {
 /* server.c */
 void sp_cookies_new(struct sp_server *s); /* the secrets, and none before */
 
+/* limits.c */
+bool sp_limits_ok(const struct sp_limits *l);
+
 /* request.c */
 /* Answers one message over UDP or TCP; the outbox has room for a whole reply. */
 void sp_request_datagram(struct sp_server *s, const struct sp_in *in);

@@ -159,6 +159,7 @@ const struct sp_zone_info *sp_zone_info(const struct sp_zone *z);
 struct sp_updater_config {
     uint32_t leases, keys, invites, devices; /* limits: leased RRsets; keys beside KEY RRsets; invites; keys in recent use */
     uint32_t lease_min_s, lease_max_s;       /* 30 and 86,400 */
+    uint32_t prefixes;                       /* of strangers, see sp_budget_init */
     struct sp_budgets budgets;
     uint8_t hash_key[16];
     const struct sp_trace *trace; /* may be NULL */

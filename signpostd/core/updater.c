@@ -36,6 +36,7 @@ void sp_updater_config_default(struct sp_updater_config *ret) {
     ret->keys = 1024;
     ret->invites = 65536;
     ret->devices = 1u << 20;
+    ret->prefixes = 8192;
     ret->lease_min_s = 30;
     ret->lease_max_s = 86400;
     sp_budgets_default(&ret->budgets);
@@ -101,7 +102,7 @@ sp_err sp_updater_new(struct sp_updater **ret, struct sp_mem *mem, struct sp_zon
     sp_table_init(&u->leases, mem, config->leases);
     sp_table_init(&u->idents, mem, SIZE_MAX); /* bounded by the zones' names */
     sp_table_init(&u->uses, mem, config->devices);
-    if (!workspace_make(u) || sp_budget_init(&u->budget, mem, config->hash_key) != SP_OK) {
+    if (!workspace_make(u) || sp_budget_init(&u->budget, mem, config->hash_key, config->prefixes) != SP_OK) {
         sp_updater_free(u);
         return SP_ERR_FULL;
     }

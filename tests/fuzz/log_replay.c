@@ -71,7 +71,7 @@ static void pump(struct device *d, struct sp_log *log) {
 
 static struct sp_log *open_log(struct device *d, bool format) {
     struct sp_log *log;
-    fail_if(sp_log_new(&log, &d->mem, BLOCKS, format, &d->rng, NULL) != SP_OK);
+    fail_if(sp_log_new(&log, &d->mem, BLOCKS, format, SP_LOG_GROUP_MAX, &d->rng, NULL) != SP_OK);
     d->records = 0;
     pump(d, log);
     fail_if(sp_log_state(log) == SP_LOG_OPENING);

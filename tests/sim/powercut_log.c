@@ -238,7 +238,7 @@ static void live(struct world *w, bool last) {
     w->disk.event_stop = last ? 0 : w->disk.events + 1 + sim_below(s, events);
     w->disk.fail_at = !last && sim_chance(s, 5) ? w->disk.writes_seen + 1 + sim_below(s, 100) : 0;
     w->disk.slow = sim_chance(s, 50) ? 200 * SP_US : 5 * SP_MS;
-    sp_err err = sp_log_new(&w->log, &w->mem, w->disk.blocks, !w->ever_ready, &w->rng, NULL);
+    sp_err err = sp_log_new(&w->log, &w->mem, w->disk.blocks, !w->ever_ready, SP_LOG_GROUP_MAX, &w->rng, NULL);
     sim_check(s, err == SP_OK, "new: %s", sp_err_name(err));
     pump(w);
     /* A full disk has nothing more to do: time ends that life too. */

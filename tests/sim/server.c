@@ -113,6 +113,10 @@ void sim_server_boot(struct sim_server *v) {
                                   .sessions = 16,
                                   .channels = 64,
                                   .channels_per_session = 16,
+                                  .prefixes = 8192,
+                                  .outbox = 512u << 10,
+                                  .reply = 256u << 10,
+                                  .log_blocks = SP_LOG_GROUP_MAX,
                                   .memory = 64 * SP_CHUNK};
     c.grant = sim_grant(v->sim);
     for (size_t i = 0; i < sizeof c.seed; i++)

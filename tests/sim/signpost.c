@@ -56,6 +56,10 @@ static void configure(void *ctx, struct sp_server_config *c) {
                                    .sessions = n + 8,
                                    .channels = 16 * n + 64,
                                    .channels_per_session = 256,
+                                   .prefixes = 8192,
+                                   .outbox = 512u << 10,
+                                   .reply = 256u << 10,
+                                   .log_blocks = SP_LOG_GROUP_MAX,
                                    .memory = (64 + n) * SP_CHUNK};
 }
 

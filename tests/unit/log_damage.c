@@ -224,7 +224,7 @@ static void superblocks(void **state) {
     t->blocks = 127; /* one that shrank is not */
     fails_with(t, false, SP_ERR_RANGE);
     struct sp_log *log;
-    assert_int_equal(sp_log_new(&log, &t->mem, 63, true, &t->rng, NULL), SP_ERR_RANGE);
+    assert_int_equal(sp_log_new(&log, &t->mem, 63, true, SP_LOG_GROUP_MAX, &t->rng, NULL), SP_ERR_RANGE);
     tl_free(t);
 }
 
@@ -252,7 +252,7 @@ static void what_was_read_is_flushed_first(void **state) {
     tl_open(t, true);
     tl_put(t, 1, 1, 10);
     sp_log_free(t->log);
-    assert_int_equal(sp_log_new(&t->log, &t->mem, t->blocks, false, &t->rng, NULL), SP_OK);
+    assert_int_equal(sp_log_new(&t->log, &t->mem, t->blocks, false, SP_LOG_GROUP_MAX, &t->rng, NULL), SP_OK);
     struct sp_log_record rec;
     struct sp_blk_req r;
     /* superblocks; the ring; what was read; the superblock */

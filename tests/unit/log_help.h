@@ -119,7 +119,7 @@ static inline void tl_keep(struct tl *t, const struct sp_log_record *rec) {
 static inline enum sp_log_state tl_open(struct tl *t, bool format) {
     tl_forget(t);
     sp_log_free(t->log);
-    assert_int_equal(sp_log_new(&t->log, &t->mem, t->blocks, format, &t->rng, NULL), SP_OK);
+    assert_int_equal(sp_log_new(&t->log, &t->mem, t->blocks, format, SP_LOG_GROUP_MAX, &t->rng, NULL), SP_OK);
     struct sp_log_record rec;
     do {
         while (sp_log_replay(t->log, &rec))

@@ -196,7 +196,7 @@ static void prefix_table_is_bounded(void **state) {
     struct sp_mem mem;
     static const uint8_t key[16] = {1};
     sp_mem_init(&mem, sp_test_grant(), (size_t)1 << 26);
-    assert_int_equal(sp_budget_init(&budget, &mem, key), SP_OK);
+    assert_int_equal(sp_budget_init(&budget, &mem, key, 8192), SP_OK);
     size_t used = mem.used;
     for (uint32_t i = 0; i < 100000; i++) {
         struct sp_addr a = from((uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i, 1);

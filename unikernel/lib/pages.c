@@ -5,9 +5,10 @@
 
 #include "proto/base/err.h"
 
-#define CHUNK_PAGES (SP_CHUNK / SPX_PAGE_SIZE)
+#define CHUNK_MIN ((size_t)64 << 10)
+#define CHUNKS    128
 
-/* Page i of the bits is number first + i of the memory; first is a chunk's first page. */
+/* Page i of the bits is number first + i of the memory. */
 static struct {
     uint64_t first;
     size_t count, left;
@@ -55,7 +56,7 @@ void spx_pages_init(const struct spx_range *ranges, size_t n) {
     pages.left = pages.count = 0;
     if (highest == 0)
         return;
-    pages.first = lowest / CHUNK_PAGES * CHUNK_PAGES;
+    pages.first = lowest;
     size_t count = (highest - pages.first + 63) / 64 * 64, room = (count / 8 + SPX_PAGE_SIZE - 1) / SPX_PAGE_SIZE;
     for (size_t i = 0; i < n && pages.used == NULL; i++) {
         struct spx_range r = whole_pages(ranges[i]);
@@ -101,24 +102,21 @@ size_t spx_pages_left(void) {
     return pages.left;
 }
 
-/* ---- chunks ---- */
-
-static bool chunk_is_free(size_t i) {
-    for (size_t w = i / 64; w < (i + CHUNK_PAGES) / 64; w++)
-        if (pages.used[w] != 0)
-            return false;
-    return true;
-}
+/* ---- for the cores ---- */
 
 static void *grant(void *ctx, size_t bytes) {
     size_t n = bytes / SPX_PAGE_SIZE;
-    SP_ASSERT(bytes % SP_CHUNK == 0);
+    SP_ASSERT(bytes % SPX_PAGE_SIZE == 0);
     if (n == 0 || n > pages.left)
         return NULL;
     size_t run = 0;
-    for (size_t i = pages.count / CHUNK_PAGES * CHUNK_PAGES; i >= CHUNK_PAGES;) {
-        i -= CHUNK_PAGES;
-        run = chunk_is_free(i) ? run + CHUNK_PAGES : 0;
+    for (size_t i = pages.count; i-- > 0;) {
+        if (i % 64 == 63 && pages.used[i / 64] == UINT64_MAX) {
+            run = 0;
+            i -= 63;
+            continue;
+        }
+        run = is_used(i) ? 0 : run + 1;
         if (run < n)
             continue;
         set_used(i, n, true);
@@ -127,11 +125,19 @@ static void *grant(void *ctx, size_t bytes) {
     return NULL;
 }
 
-static void release(void *ctx, void *chunk, size_t bytes) {
-    if (chunk != NULL)
-        spx_pages_free(chunk, bytes / SPX_PAGE_SIZE);
+static void release(void *ctx, void *at, size_t bytes) {
+    if (at != NULL)
+        spx_pages_free(at, bytes / SPX_PAGE_SIZE);
+}
+
+/* So many chunks that what is left of the last one is little, so few that looking for one is rare. */
+static size_t chunk_size(void) {
+    size_t size = CHUNK_MIN;
+    while (size < SP_CHUNK && size * CHUNKS < pages.count * SPX_PAGE_SIZE)
+        size *= 2;
+    return size;
 }
 
 struct sp_grant spx_pages_grant(void) {
-    return (struct sp_grant){NULL, grant, release};
+    return (struct sp_grant){NULL, grant, release, chunk_size(), SPX_PAGE_SIZE};
 }

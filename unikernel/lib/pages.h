@@ -1,6 +1,5 @@
-/* The free memory: single pages for rings and tables, aligned chunks for the cores. One bit a page says what is in use.
- * Pages are taken from below, chunks from above, so that pages use up first what is too small or too crooked for a
- * chunk. */
+/* The free memory: pages for rings and tables, and for the cores. One bit a page says what is in use. The former are
+ * taken from below, the cores' from above, so that small holes are used up first. */
 #ifndef SPX_LIB_PAGES_H
 #define SPX_LIB_PAGES_H
 
@@ -24,7 +23,8 @@ void *spx_pages_alloc(size_t n);
 void spx_pages_free(void *at, size_t n);
 /* Pages that are free. */
 size_t spx_pages_left(void);
-/* Chunks for a core: sp_grant as host.h has it. A chunk that is released comes back. */
+/* Pages for a core: sp_grant as host.h has it, with chunks of a 128th of the memory or so, 64 KiB to SP_CHUNK. What is
+ * released comes back. Looks at every page in the worst case. */
 struct sp_grant spx_pages_grant(void);
 
 #endif
