@@ -33,6 +33,10 @@ void sp_mem_done(struct sp_mem *mem);
 /* Zeroed memory aligned to 16, or NULL when the limit or the host says no. Any size; over half a chunk
  * it is granted on its own (in pages, aligned to one) and returned to the host when freed. */
 void *sp_mem_alloc(struct sp_mem *mem, size_t size);
+/* Bytes that may still be handed out, in pieces that fit. */
+static inline size_t sp_mem_left(const struct sp_mem *mem) {
+    return mem->limit - mem->used;
+}
 /* The caller knows the size; p may be NULL. */
 void sp_mem_free(struct sp_mem *mem, void *p, size_t size);
 

@@ -16,7 +16,7 @@
 #include "proto/crypto/crypto.h"
 
 #define SP_LOG_BODY_MAX   (SP_CHUNK / 16) /* 128 KiB */
-#define SP_LOG_GROUP_MIN  40  /* blocks: a record of the largest body fits */
+#define SP_LOG_GROUP_MIN  40              /* blocks: a record of the largest body fits */
 #define SP_LOG_GROUP_MAX  160
 #define SP_LOG_ZONES_MAX  4096
 #define SP_LOG_CHAIN      32
@@ -42,8 +42,8 @@ struct sp_log;
 /* A log over a device of `blocks` blocks (at least 64, below 2^32: ERR_RANGE). format: a blank device (zeroes) may be
  * formatted; a formatted one opens as ever, and one that is neither fails with ERR_EXIST. So after a power cut during
  * the first start format may be passed again. Without it a device without superblock fails with ERR_CORRUPT. Nothing
- * that might be data is ever overwritten. group_blocks, SP_LOG_GROUP_MIN to SP_LOG_GROUP_MAX, are written at once at most: two such
- * groups of mem are owned until freed, and 0.6 MiB more. Borrows mem, rng and trace. ERR_FULL. */
+ * that might be data is ever overwritten. group_blocks, SP_LOG_GROUP_MIN to SP_LOG_GROUP_MAX, are written at once at
+ * most: two such groups of mem are owned until freed, and 0.6 MiB more. Borrows mem, rng and trace. ERR_FULL. */
 SP_CHECK sp_err sp_log_new(struct sp_log **ret, struct sp_mem *mem, uint64_t blocks, bool format, uint32_t group_blocks,
                            struct sp_rng *rng, const struct sp_trace *trace);
 /* No request may be under way. */

@@ -100,7 +100,7 @@ void sp_ctlsession_end(struct sp_server *s, struct sp_ctlsession *ses) {
 /* A full table takes a new session only in place of one that has been silent. */
 static bool make_room(struct sp_server *s) {
     struct sp_overlay *o = s->overlay;
-    if (o->sessions.count < o->sessions.limit)
+    if (o->sessions.count < o->sessions.limit && sp_limits_left(&s->mem, SP_LEFT_FOR_SESSIONS))
         return true;
     struct sp_ctlsession *oldest = SP_CONTAINER(o->age.next, struct sp_ctlsession, age);
     if (sp_ring_alone(&o->age) || sp_instant_add(oldest->heard, oldest->up ? SP_EVICTABLE : SP_HALF_OPEN) > s->now)

@@ -122,6 +122,8 @@ sp_err sp_durable_state(const struct sp_server *s) {
 
 sp_err sp_durable_append(struct sp_server *s, const struct sp_change *c) {
     SP_TRY(sp_durable_state(s));
+    if (!c->shrinks && !sp_limits_left(&s->mem, SP_LEFT_FOR_CHANGES))
+        return SP_ERR_FULL;
     uint64_t seq = s->last_seq + 1;
     if (s->log != NULL) {
         struct sp_piece body = {c->body, c->len};

@@ -98,8 +98,9 @@ static void update_request(struct sp_server *s, const struct sp_from *from, stru
         /* Nothing was verified: it costs no signature, and so is not signed. */
         s->overflow++;
         reply_empty(s, from, msg, SP_RCODE_SERVFAIL, SP_EDE_OTHER,
-                    barred == SP_REFUSED_disk ? "the signpost's disk has failed; nothing can be stored"
-                                              : "too many updates wait for the disk; try again later");
+                    barred == SP_REFUSED_disk   ? "the signpost's disk has failed; nothing can be stored"
+                    : barred == SP_REFUSED_busy ? "too many updates wait for the disk; try again later"
+                                                : "the memory of the signpost is full");
         return;
     }
     struct sp_update *up = &p->update->up;

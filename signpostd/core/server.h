@@ -24,8 +24,9 @@ struct sp_limits {
     size_t memory;                        /* bytes of chunks */
 };
 void sp_limits_default(struct sp_limits *ret);
-/* What a small machine can hold: the buffers least, tables that are full when `memory` bytes are. */
-void sp_limits_small(struct sp_limits *ret, size_t memory);
+/* What fits into so many bytes: tables such that three quarters of what the buffers leave are for names, each with a KEY, an address,
+ * a leased one and a signature, and a quarter is for sessions. Below 64 MiB the least of buffers. ERR_FULL: too little for any. */
+SP_CHECK sp_err sp_limits_for(struct sp_limits *ret, size_t memory);
 
 struct sp_server_config {
     struct sp_limits limits;

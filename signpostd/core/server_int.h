@@ -4,6 +4,7 @@
 
 #include "proto/control/operator.h"
 #include "proto/log/log.h"
+#include "signpostd/core/limits.h"
 #include "signpostd/core/outbox.h"
 #include "signpostd/core/server.h"
 #include "signpostd/core/signing.h"

@@ -1,5 +1,6 @@
 /* Signatures made when first asked for, and kept with what they cover. RFC 4035 2.2. */
 #include "signpostd/core/ask.h"
+#include "signpostd/core/limits.h"
 
 #define BEARABLE_S (5 * 86400) /* what a signature has left when the next window's takes over at the latest */
 
@@ -24,7 +25,8 @@ static bool sig_matches(const struct sp_rrsig *sig, const struct sp_rrs *rrs, co
 static const struct sp_rrsig *sig_keep(struct sp_ask *ask, const struct sp_zone *z, _Atomic(struct sp_rrsig *) *memo,
                                        const struct sp_rrsig *made, const uint8_t *bitmap, size_t bitmap_len) {
     struct sp_mem *mem = ask->scratch->mem;
-    struct sp_rrsig *kept = mem == NULL ? NULL : sp_mem_alloc(mem, sizeof *kept + made->len + bitmap_len);
+    bool may = mem != NULL && sp_limits_left(mem, SP_LEFT_FOR_SIGNATURES);
+    struct sp_rrsig *kept = !may ? NULL : sp_mem_alloc(mem, sizeof *kept + made->len + bitmap_len);
     if (kept == NULL)
         return made;
     kept->inception = made->inception;

@@ -15,6 +15,7 @@
 
 #define GRANT_FRAMES 2
 #define BUFFERS      64 /* frames, a direction */
+#define SPARE_PAGES  16
 
 static struct spx_cmdline wanted;
 static struct spx_grants grants;
@@ -93,17 +94,13 @@ static bool open_direct(void) {
     return err == SP_OK || failed("the interface", err, "");
 }
 
-/* A small guest: what it may hold fits into some megabytes. */
-static void set_limits(struct sp_limits *l) {
-    l->zones = 16;
-    l->names = 10000;
-    l->devices = l->leases = 10000;
-    l->keys = l->invites = 256;
-    l->streams = l->streams_per_prefix = 16;
-    l->updates_in_flight = 256;
-    l->sessions = l->channels = 1024;
-    l->operator_request = 64u << 10;
-    l->memory = spx_pages_left() * SPX_PAGE_SIZE;
+/* All that is free by now, but for what connecting devices anew may take. */
+static sp_err set_limits(struct sp_limits *l) {
+    size_t pages = spx_pages_left();
+    sp_err err = sp_limits_for(l, pages > SPARE_PAGES ? (pages - SPARE_PAGES) * SPX_PAGE_SIZE : 0);
+    if (err == SP_OK)
+        spx_print("signpost: room for %u names and %u sessions\n", (uint64_t)l->names, (uint64_t)l->sessions);
+    return err;
 }
 
 /* Who asked for what from afar, and nothing of what it was about. */
@@ -121,7 +118,7 @@ static void on_trace(void *ctx, const struct sp_trace_event *ev) {
 static bool open_server(void) {
     struct sp_server_config c;
     sp_server_config_default(&c);
-    set_limits(&c.limits);
+    sp_err err = set_limits(&c.limits);
     _Static_assert(SPX_OPERATORS_MAX == SP_OPERATORS, "as many as the command line takes");
     memcpy(c.operators, wanted.operators.keys, sizeof c.operators);
     c.operator_count = wanted.operators.count;
@@ -130,7 +127,8 @@ static bool open_server(void) {
     spx_random_fill(c.seed, sizeof c.seed);
     c.disk_blocks = loop.has_disk ? loop.disk.disk.blocks : 0;
     c.disk_format = loop.has_disk; /* a blank disk alone is formatted; what else holds no log is refused */
-    sp_err err = sp_crypto_init();
+    if (err == SP_OK)
+        err = sp_crypto_init();
     if (err == SP_OK)
         err = sp_server_new(&loop.server, &c, spx_now(), spx_wall());
     sp_wipe(c.seed, sizeof c.seed);
