@@ -7,6 +7,7 @@ import ipaddress
 import re
 import sys
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
@@ -25,7 +26,7 @@ def main():
     own = re.search(r"^signpost\S*\s.*\bAAAA\s+(fd\S+)", exported, re.M | re.I).group(1)
     prefix = ipaddress.IPv6Address(own).packed[:8]
     for n in range(count):
-        pub = key(n).public_key().public_bytes_raw()
+        pub = key(n).public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         print(f"device{n:05} 300 IN KEY 512 3 15 {base64.b64encode(pub).decode()}")
         print(f"device{n:05} 300 IN AAAA {address(prefix, pub)}")
 
