@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ POLICIES = {"writer.keys.": "names=*", "narrow.keys.": "names=*.narrow types=A"}
 HOME, STRICT = dict(mapping="eim", filter="apdf"), dict(mapping="apdm", filter="apdf", ports="random")
 
 
+NOTHING = "NXDOMAIN", "-"
 STARTING = "SERVFAIL the log is being replayed"
 
 
@@ -38,7 +40,11 @@ class Native:
             shutil.copy(log, data / "log")
         (data / "conf").write_text(f"log-size = {DISK >> 20}M\n")
         self.process = lab.internet.popen(SIGNPOSTD, "--data", data, "--config", data / "conf", "--listen", "127.0.0.1:53", log="native.log")
-        await_true(lambda: self.ctl("status", check=False).returncode == 0, lambda: "signpostd:\n" + lab.log_tails())
+        await_true(self.ready, lambda: "signpostd:\n" + lab.log_tails())
+
+    def ready(self):
+        p = self.ctl("--json", "status", check=False)
+        return p.returncode == 0 and json.loads(p.stdout)["ready"]
 
     def ctl(self, *words, check=True):
         return self.lab.internet.run(SIGNPOSTCTL, "--data", self.data, *words, check=check)
@@ -84,30 +90,43 @@ class Writer:
     def account(self):
         return f"{len(self.yes)} updates acknowledged, {len(self.gone)} without an answer, refused: {dict(collections.Counter(self.no.values()))}"
 
-    def names(self):
-        return {i: name_of(i, ZONE) for i in sorted(self.yes | set(self.no))}
+    @staticmethod
+    def expected():
+        """Each name that was asked for, by whichever writer, and what may stand there: the last text that was acknowledged, or a later one
+        that nobody answered for; where none was, perhaps nothing; and nothing where all was refused."""
+        told = sorted((i, what) for w in Writer.all for what, those in (("yes", w.yes), ("no", w.no), ("gone", w.gone)) for i in those)
+        may = {}
+        for i, what in told:
+            before = may.setdefault(name_of(i, ZONE), {NOTHING})
+            if what == "yes":
+                may[name_of(i, ZONE)] = {("NOERROR", str(i))}
+            elif what == "gone" and not refused(i):
+                before.add(("NOERROR", str(i)))
+        return may
 
     def check(self):
-        """All that was acknowledged is there, and nothing that was refused; what had no answer may be there or not."""
+        """All that was acknowledged is there, and nothing that was refused."""
         odd = [row for row in self.no.items() if not (row[1] == STARTING or refused(row[0]) and row[1].startswith("NXDOMAIN"))]
         assert not odd and not any(map(refused, self.yes)), self.account()
-        found = self.scene.texts(self.names().values())
-        wrong = {name: found[name] for i, name in self.names().items()
-                 if found[name] != (("NOERROR", str(i)) if i in self.yes else ("NXDOMAIN", "-"))}
+        may = self.expected()
+        found = self.scene.texts(may)
+        wrong = {name: (found[name], right) for name, right in may.items() if found[name] not in right}
         assert not wrong, wrong
 
 
 class Scene:
     def __init__(self, lab):
         self.lab, self.host = lab, XenHost(lab)
+        self.address6 = f"2a0a:10:{self.host.n}::2"
         self.address, self.noise = f"45.10.{self.host.n}.2", f"45.10.{self.host.n}.3"
-        self.client, self.stranger = lab.host("client", v6=False), lab.host("stranger", v6=False)
+        self.client, self.stranger = lab.host("client"), lab.host("stranger", v6=False)
+        self.operator = run(SIGNPOSTCTL, "operator-key", lab.work / "operator.key").stdout.strip()
         self.prepare_disk()
         self.boot()
         self.agents = None
 
     def prepare_disk(self):
-        """The zone, keys and invites. (The operator's session from afar will do it in the guest.)"""
+        """The zone, a key for updates and invites, on Linux: the log is the disk."""
         self.disk, self.keys = self.lab.work / "disk", {}
         native = Native(self.lab, self.lab.work / "prepared")
         native.ctl("zone", "add", ZONE, "--address", self.address)
@@ -115,28 +134,44 @@ class Scene:
             path = self.keys[name] = self.lab.work / f"{name}key"
             path.write_text(f'key "{name}" {{\n\talgorithm hmac-sha256;\n\tsecret "{secret}";\n}};\n')
             path.chmod(0o600)
-            native.ctl("key", "add", path, "--zone", ZONE, "--policy", POLICIES[name])
+            if name == "writer.keys.":
+                native.ctl("key", "add", path, "--zone", ZONE, "--policy", POLICIES[name])
         self.tokens = {n: native.ctl("invite", ZONE, n, "--address", self.address).stdout.strip() for n in ("alice", "bob", "carol")}
         native.stop()
         shutil.copy(native.data / "log", self.disk)
 
     def boot(self, *more, timeout=600):
-        guest = f"name=signpost,kernel={IMAGE},memory=16,net=1,vbd=log,start=0"
-        options = f"ip={self.address}/24 gw={self.host.gateway4} zone={ZONE} disk=xvda"
+        guest = f"name=signpost,kernel={IMAGE},memory=32,net=1,vbd=log,start=0"
+        options = f"ip={self.address}/24 gw={self.host.gateway4} ip6={self.address6}/64 gw6={self.host.gateway6} zone={ZONE} disk=xvda operator={self.operator}"
         self.host.start("--disk", f"log={self.disk}", "--guest", f"{guest},cmdline={options}", *more, timeout=timeout)
         self.create()
+        key = re.findall(r"operators reach it by the key (\S+)", self.host.console("signpost"))[-1]
+        (self.lab.work / "remote").write_text(f"at = {self.address}:53\nkey = operator.key\nsignpost = {key}\n")
 
     def create(self):
         self.host.create("signpost", f"signpost: serving {ZONE}")
 
+    def metrics(self):
+        """The guest's counters, by the operator's session."""
+        rows = [line.rsplit(" ", 1) for line in self.operate("metrics").splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in rows}
+
+    def drops(self):
+        """All that it counts as dropped, refused, told to come with a cookie, or no sound DNS."""
+        words = "drop", "refused", "cookies", "FORMERR", "NOTIMP"
+        return sum(v for k, v in self.metrics().items() if any(w in k for w in words))
+
+    def operate(self, *words):
+        return self.client.run(SIGNPOSTCTL, "--remote", self.lab.work / "remote", "--patience", "60s", *words, timeout=120).stdout
+
     def invite(self, name):  # as daemons.Signpost, for Agent
         return self.tokens[name]
 
-    def dig(self, *words, of=None, check=True):
-        return (of or self.client).run("dig", f"@{self.address}", "+tries=4", "+time=3", *words, check=check).stdout
+    def dig(self, *words, address=None, check=True):
+        return self.client.run("dig", f"@{address or self.address}", "+tries=4", "+time=3", *words, check=check).stdout
 
-    def nsupdate(self, *lines, key="writer.keys.", check=True):
-        text = "\n".join([f"server {self.address}", f"zone {ZONE}", *lines, "send", ""])
+    def nsupdate(self, *lines, key="writer.keys.", address=None, check=True):
+        text = "\n".join([f"server {address or self.address}", f"zone {ZONE}", *lines, "send", ""])
         return self.client.run("nsupdate", "-t", "20", "-u", "3", "-r", "5", "-k", self.keys[key], check=check, stdin=text)
 
     def texts(self, names):

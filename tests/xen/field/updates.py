@@ -1,10 +1,10 @@
 """Update load for a signpost, from a client that keeps account of it.
 
-    updates.py write SERVER ZONE KEY SECRET FIRST WINDOW    adds names from number FIRST on until its standard input is closed
+    updates.py write SERVER ZONE KEY SECRET FIRST WINDOW    sends updates, numbered from FIRST, until its standard input is closed
     updates.py read SERVER                                  asks for the TXT records of the names on its standard input
 
-write: update I adds u<I>.ZONE with the TXT "I"; every seventh has a prerequisite that does not hold, and asks for n<I>.ZONE. One line for
-each that was answered: "yes I" or "no I WHY", and "gone I" for each that was not within two seconds: it may have been done, or not.
+write: update I makes "I" the only TXT of u<I modulo NAMES>.ZONE; every seventh has a prerequisite that does not hold, and asks for a name
+that begins with n. One line for each that was answered: "yes I" or "no I WHY", and "gone I" for each that was not within two seconds: it may have been done, or not.
 read: one line for each name, as often asked for as it takes: NAME RCODE TEXT."""
 import os
 import selectors
@@ -22,6 +22,7 @@ import dns.update
 
 PATIENCE = 2.0
 REFUSED_EVERY = 7
+NAMES = 500
 
 
 def refused(i):
@@ -29,7 +30,7 @@ def refused(i):
 
 
 def name_of(i, zone):
-    return f"{'n' if refused(i) else 'u'}{i}.{zone}"
+    return f"{'n' if refused(i) else 'u'}{i % NAMES}.{zone}"
 
 
 def update(i, zone, ring):
@@ -37,7 +38,7 @@ def update(i, zone, ring):
     u.id = i & 0xffff
     if refused(i):
         u.present(f"nobody.{zone}.")
-    u.add(f"{name_of(i, zone)}.", 60, "TXT", f'"{i}"')
+    u.replace(f"{name_of(i, zone)}.", 60, "TXT", f'"{i}"')
     u.use_edns(0)
     return u
 
