@@ -141,7 +141,7 @@ class Scene:
         shutil.copy(native.data / "log", self.disk)
 
     def boot(self, *more, timeout=600):
-        guest = f"name=signpost,kernel={IMAGE},memory=32,net=1,vbd=log,start=0"
+        guest = f"name=signpost,kernel={IMAGE},memory=16,net=1,vbd=log,start=0"
         options = f"ip={self.address}/24 gw={self.host.gateway4} ip6={self.address6}/64 gw6={self.host.gateway6} zone={ZONE} disk=xvda operator={self.operator}"
         self.host.start("--disk", f"log={self.disk}", "--guest", f"{guest},cmdline={options}", *more, timeout=timeout)
         self.create()

@@ -46,7 +46,8 @@ class XenHost:
         return run(XENLAB, "qmp", self.state, command).stdout
 
     def console(self, guest):
-        return (self.state / f"console/{guest}.log").read_text(errors="replace")
+        log = self.state / f"console/{guest}.log"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     def create(self, guest, says):
         """Starts a guest of that name, and waits until its console has said this once more than before."""
