@@ -178,6 +178,7 @@ static struct rig *open_by_peer(struct sp_tcp_config c) {
     EXPECT(TCP_SYN | TCP_ACK, 0, 1, 0);
     assert_int_equal(g->out.mss, MSS);
     assert_true(g->out.sack_ok && g->out.has_shift);
+    g->now += 20 * SP_MS; /* the round trip */
     GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
     assert_int_equal(g->opened, 1);
     NOTHING();
@@ -564,6 +565,9 @@ static void a_reader_that_takes_nothing(void **state) { /* RFC 9293 3.8.6 */
     assert_int_equal(g->got, 4000);
     sp_tcp_consumed(g->tcp, g->now, g->conn, 100);
     NOTHING(); /* RFC 9293 3.8.6.2.2: no silly window */
+    GIVE(.flags = TCP_ACK, .seq = 4001, .ack = 1, .len = 1);
+    EXPECT(TCP_ACK, 1, 4001, 0);
+    assert_int_equal(g->out.wnd, 0);
     sp_tcp_consumed(g->tcp, g->now, g->conn, 3900);
     EXPECT(TCP_ACK, 1, 4001, 0);
     assert_int_equal(g->out.wnd, 4000);
@@ -634,6 +638,95 @@ static void the_tail_is_probed(void **state) { /* RFC 8985 7 */
     rig_free(g);
 }
 
+static void a_late_segment_is_waited_for(void **state) { /* RFC 8985 6.2, step 4 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 5 * MSS);
+    for (unsigned i = 0; i < 5; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    sp_instant sent = g->now;
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{1 + MSS, 1 + 3 * MSS}});
+    NOTHING();
+    pass(g, SP_SEC);
+    assert_in_range(g->now - sent, 25 * SP_MS, 26 * SP_MS); /* a quarter of the round trip longer */
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    rig_free(g);
+}
+
+static void a_peer_that_threw_away_what_it_had(void **state) { /* RFC 2018 8 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 2 * MSS);
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    EXPECT(TCP_ACK, 1 + MSS, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{1 + MSS, 1 + 2 * MSS}});
+    pass(g, SP_SEC);
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + MSS);
+    NOTHING();
+    pass(g, 10 * SP_SEC);
+    EXPECT(TCP_ACK, 1 + MSS, 1, MSS);
+    rig_free(g);
+}
+
+static void a_peer_without_sack(void **state) { /* RFC 6582 3.2 */
+    (void)state;
+    struct rig *g = rig_new(plain);
+    GIVE(.flags = TCP_SYN, .mss = MSS);
+    EXPECT(TCP_SYN | TCP_ACK, 0, 1, 0);
+    assert_false(g->out.sack_ok || g->out.has_shift || g->out.has_ts);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
+    send_bytes(g, 8 * MSS);
+    for (unsigned i = 0; i < 8; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    for (unsigned i = 0; i < 2; i++) {
+        GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+        NOTHING();
+    }
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    EXPECT(TCP_ACK, 1 + 2 * MSS, 1, MSS);
+    NOTHING();
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 5 * MSS); /* up to the next hole */
+    EXPECT(TCP_ACK, 1 + 5 * MSS, 1, MSS);
+    NOTHING();
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 8 * MSS);
+    assert_false(g->conn->recovering);
+    rig_free(g);
+}
+
+static void after_a_rest_the_window_is_the_first_one_again(void **state) { /* RFC 5681 4.1 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    uint32_t at = 1;
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned n = 0;
+        send_bytes(g, 100 * MSS - (round > 0 ? 60 : 0));
+        while (take(g))
+            n++;
+        if (round == 2)
+            assert_int_equal(n, 10);
+        g->now += 20 * SP_MS;
+        while (g->conn->queued > 0) {
+            at = g->conn->snd_nxt - g->iss;
+            GIVE(.flags = TCP_ACK, .seq = 1, .ack = at);
+            while (take(g))
+                ;
+            g->now += 20 * SP_MS;
+        }
+        assert_true(g->conn->cubic.window > 20 * MSS);
+        if (round == 1)
+            g->now += 10 * SP_SEC;
+    }
+    rig_free(g);
+}
+
 static void nothing_comes_back(void **state) { /* RFC 6298 5 */
     (void)state;
     struct rig *g = open_by_peer((struct sp_tcp_config){.give_up = 100 * SP_SEC});
@@ -657,7 +750,7 @@ static void nothing_comes_back(void **state) { /* RFC 6298 5 */
 
 static void a_window_that_is_shut(void **state) { /* RFC 9293 3.8.6.1 */
     (void)state;
-    struct rig *g = open_by_peer(plain);
+    struct rig *g = open_by_peer((struct sp_tcp_config){.give_up = 3 * SP_SEC});
     GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .wnd = 1 /* none */);
     send_bytes(g, 100);
     NOTHING();
@@ -667,6 +760,7 @@ static void a_window_that_is_shut(void **state) { /* RFC 9293 3.8.6.1 */
         GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .wnd = 1);
     }
     assert_int_equal(g->closed, 0);
+    assert_true(g->now > 505 * SP_SEC);
     GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .wnd = 50);
     NOTHING(); /* 3.8.6.2.1: it might open further, */
     pass(g, SP_SEC);
@@ -833,6 +927,10 @@ int main(void) {
         cmocka_unit_test(the_first_window),
         cmocka_unit_test(sacked_segments_show_the_lost_one),
         cmocka_unit_test(the_tail_is_probed),
+        cmocka_unit_test(a_late_segment_is_waited_for),
+        cmocka_unit_test(a_peer_that_threw_away_what_it_had),
+        cmocka_unit_test(a_peer_without_sack),
+        cmocka_unit_test(after_a_rest_the_window_is_the_first_one_again),
         cmocka_unit_test(nothing_comes_back),
         cmocka_unit_test(a_window_that_is_shut),
         cmocka_unit_test(silence),

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "proto/net/tcp_impl.h"
+
 static const struct sp_tcp_config listener = {.ports = {80}, .port_count = 1};
 
 /* Transfers both ways at once, to the end; returns how long it took. */
@@ -104,6 +106,41 @@ static void narrow(void **state) {
     net_free(n);
 }
 
+static bool lose_the_thousandth(struct net *n, unsigned from, struct sp_tcp_packet *p, uint8_t *data) {
+    (void)data;
+    return from == 0 && p->len > 1000 && ++*(unsigned *)n->filter_state == 1000;
+}
+
+/* RFC 9438 4: after a loss the window grows to where it was. */
+static void a_long_path(void **state) {
+    (void)state;
+    struct sp_tcp_config c = listener;
+    unsigned count = 0;
+    c.send_max = c.receive_max = 8 << 20;
+    c.memory = 32 << 20;
+    struct net *n = net_new(8, &c, &c);
+    n->wire.delay = 50 * SP_MS;
+    n->wire.bytes_per_s = 25000000;
+    n->wire.queue = 100 * SP_MS;
+    n->filter = lose_the_thousandth;
+    n->filter_state = &count;
+    n->e[0].to_write = 120 << 20;
+    net_connect(n);
+    uint32_t before = 0, after = 0, at_last = 0;
+    while (n->e[1].read < n->e[0].to_write && net_step(n, SP_NEVER)) {
+        const struct tcp_cubic *k = &n->e[0].conn->cubic;
+        if (after == 0 && k->window >= before)
+            before = k->window;
+        else if (after == 0)
+            after = k->window;
+        at_last = k->window;
+    }
+    assert_int_equal(n->e[1].wrong, 0);
+    assert_in_range(after, before * 6 / 10, before * 8 / 10);
+    assert_true(at_last > after + after / 4);
+    net_free(n);
+}
+
 static void tiny_windows(void **state) {
     (void)state;
     for (unsigned seed = 0; seed < 6; seed++) {
@@ -129,10 +166,15 @@ static void a_path_that_carries_small_packets_only(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_at_all),        cmocka_unit_test(clean),
-        cmocka_unit_test(in_large_pieces),       cmocka_unit_test(lossy),
-        cmocka_unit_test(reordered_and_doubled), cmocka_unit_test(narrow),
-        cmocka_unit_test(tiny_windows),          cmocka_unit_test(a_path_that_carries_small_packets_only),
+        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(clean),
+        cmocka_unit_test(in_large_pieces),
+        cmocka_unit_test(lossy),
+        cmocka_unit_test(reordered_and_doubled),
+        cmocka_unit_test(narrow),
+        cmocka_unit_test(a_long_path),
+        cmocka_unit_test(tiny_windows),
+        cmocka_unit_test(a_path_that_carries_small_packets_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
