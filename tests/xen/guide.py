@@ -1,11 +1,15 @@
-"""The operator's guide as steps to run: guide.py steps GUIDE DIR, guide.py value GUIDE WORDS, guide.py match EXPECTED ACTUAL.
+"""The operator's guide as steps to run: guide.py steps GUIDE DIR, guide.py value GUIDE WORDS, guide.py match EXPECTED ACTUAL;
+and guide.py away FILE ADDRESS ZONE, which asks for ZONE's SOA until FILE, which it makes at the first answer, is gone, and prints the
+longest time in seconds without an answer.
 
 A step is a line of a fenced block that begins with "host# " or "desk$ ", with the lines that its here-document or a backslash at its
 end adds; the lines below it are what it prints. In those, "..." stands for any text, alone on a line for any number of lines. A fenced
 block that is none of this is refused: nothing in the guide is left unrun."""
 import pathlib
 import re
+import socket
 import sys
+import time
 
 PROMPT = re.compile(r"(host|desk)[#$] (.*)")
 
@@ -66,7 +70,31 @@ def pattern(expected):
     return re.compile("".join(parts))
 
 
+def away(file, address, zone):
+    question = bytes([0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]) + b"".join(bytes([len(label)]) + label.encode() for label in zone.split("."))
+    question += bytes([0, 0, 6, 0, 1])
+    asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asker.settimeout(0.05)
+    last, longest = None, 0.0
+    while last is None or file.exists():
+        asker.sendto(question, (address, 53))
+        try:
+            if asker.recv(2000)[3] & 15 != 0:
+                continue  # it is not so far yet
+        except OSError:
+            continue
+        if last is None:
+            file.touch()
+        else:
+            longest = max(longest, time.monotonic() - last)
+        last = time.monotonic()
+        time.sleep(0.02)
+    print(f"{longest:.2f}")
+
+
 def main(verb, guide, *args):
+    if verb == "away":
+        return away(pathlib.Path(guide), *args)
     text = pathlib.Path(guide).read_text()
     if verb == "steps":
         out = pathlib.Path(args[0])

@@ -165,6 +165,7 @@ static void say_serving(size_t pages_before) {
 
 unsigned spx_main(const char *command_line) {
     size_t before = spx_pages_left();
+    spx_print("signpost %s\n", spx_version);
     if (!start(command_line)) {
         spx_print("signpost: not starting\n");
         spx_console_drain();
