@@ -87,6 +87,36 @@ static void the_limit_is_a_refusal(void **state) {
     assert_int_equal(granted, released);
 }
 
+/* A small machine: chunks of 64 KiB, and what is larger than half of one in pages, which come back. */
+static void small_chunks_and_pages(void **state) {
+    struct sp_mem mem;
+    granted = released = 0;
+    struct sp_grant host = {NULL, counting_grant, counting_release, .chunk = 64 << 10, .page = 4096};
+    sp_mem_init(&mem, host, 1 << 20);
+    for (size_t size = 1; size <= 32 << 10; size = size * 3 / 2 + 1) {
+        uint8_t *p = sp_mem_alloc(&mem, size);
+        assert_true(all_zero(p, size));
+        memset(p, 0x5a, size);
+        sp_mem_free(&mem, p, size);
+    }
+    assert_int_equal(granted % (64 << 10), 0);
+    size_t before = mem.granted, left = sp_mem_left(&mem);
+    uint8_t *p = sp_mem_alloc(&mem, (32 << 10) + 1);
+    assert_int_equal(mem.granted, before + 9 * 4096);
+    assert_int_equal((uintptr_t)p % 4096, 0);
+    assert_int_equal(sp_mem_left(&mem), left - 9 * 4096);
+    assert_true(all_zero(p, 9 * 4096));
+    sp_mem_free(&mem, p, (32 << 10) + 1);
+    assert_int_equal(mem.granted, before);
+    assert_null(sp_mem_alloc(&mem, (1 << 20) - before + 1));
+    assert_null(sp_mem_alloc(&mem, SIZE_MAX));
+    while (sp_mem_alloc(&mem, 1000) != NULL)
+        ;
+    assert_int_equal(mem.granted, 1 << 20);
+    sp_mem_done(&mem);
+    assert_int_equal(granted, released);
+}
+
 /* The rest of a chunk that a piece does not fit in is used for smaller ones. */
 static void nothing_of_a_chunk_is_lost(void **state) {
     struct sp_mem mem = fresh(2 * SP_CHUNK);
@@ -140,6 +170,7 @@ int main(void) {
         cmocka_unit_test(freed_pieces_come_back_zeroed),
         cmocka_unit_test(large_pieces_return_to_the_host),
         cmocka_unit_test(the_limit_is_a_refusal),
+        cmocka_unit_test(small_chunks_and_pages),
         cmocka_unit_test(nothing_of_a_chunk_is_lost),
         cmocka_unit_test(random_use_never_overlaps),
     };

@@ -1,6 +1,7 @@
 /* Limits are refusals that say so. */
 #include "tests/unit/cm.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,48 @@ static void any_memory_limit_is_survived(void **state) {
     assert_true(made > 0);
 }
 
+/* With 4 MiB names are added until one is refused, which says why; it answers all the same. */
+static void a_full_memory_is_a_refusal(void **state) {
+    struct sp_tsig_key key;
+    char name[64], text[256];
+    rig_init(&r, 0);
+    assert_int_equal(sp_limits_for(&r.config.limits, 1 << 20), SP_ERR_FULL);
+    assert_int_equal(sp_limits_for(&r.config.limits, 4 << 20), SP_OK);
+    assert_in_range(r.config.limits.names, 1000, 3000);
+    r.config.limits.names = 1000000; /* so that it is the memory that is full */
+    r.config.limits.devices = 1000000;
+    r.config.grant.chunk = 64 << 10;
+    r.config.grant.page = 4096;
+    rig_start(&r);
+    rig_zone(&r);
+    rig_tsig(&key);
+    const struct rig_out *o = NULL;
+    unsigned n = 0;
+    for (; n < 100000; n++) {
+        rig_forget(&r);
+        snprintf(name, sizeof name, "n%u.me.example.", n);
+        size_t len = rig_update_a(buf, sizeof buf, (uint16_t)n, "me.example.", name, "192.0.2.1");
+        struct sp_wr wr = sp_wr_init(buf, sizeof buf);
+        wr.pos += len;
+        struct sp_tsig_state sign;
+        assert_int_equal(sp_tsig_sign(&wr, &key, r.wall, NULL, false, &sign), SP_OK);
+        r.now += 10 * SP_MS;
+        o = rig_udp(&r, buf, sp_wr_len(&wr));
+        assert_non_null(o);
+        if (rig_rcode(o->data, o->len) != 0)
+            break;
+    }
+    assert_in_range(n, 2000, 50000);
+    assert_int_equal(rig_rcode(o->data, o->len), SP_RCODE_SERVFAIL);
+    assert_true(rig_ede(o->data, o->len, text) >= 0);
+    assert_non_null(strstr(text, "memory of the signpost is full"));
+    rig_forget(&r);
+    o = rig_udp(&r, buf, rig_query(buf, sizeof buf, 1, "n7.me.example.", SP_TYPE_A, true, 0x8000));
+    assert_int_equal(rig_rcode(o->data, o->len), 0);
+    assert_int_equal(rig_answers(o->data, o->len, SP_TYPE_RRSIG), 1);
+    rig_end(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_longest_idle_of_a_prefix_makes_room),
@@ -156,6 +199,7 @@ int main(void) {
         cmocka_unit_test(zones_are_limited),
         cmocka_unit_test(names_are_limited_and_a_refused_import_changes_nothing),
         cmocka_unit_test(any_memory_limit_is_survived),
+        cmocka_unit_test(a_full_memory_is_a_refusal),
     };
     return cmocka_run_group_tests_name("server_limits", tests, NULL, NULL);
 }

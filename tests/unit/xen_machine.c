@@ -93,6 +93,29 @@ static void test_pages_leave_chunks_whole(void **state) {
     assert_ptr_equal(spx_pages_alloc(130), run);
 }
 
+/* The cores' pages: as few as asked for, from above, to the last one. */
+static void test_single_pages_are_granted(void **state) {
+    init_guest();
+    struct sp_grant g = spx_pages_grant();
+    assert_int_equal(g.page, SPX_PAGE_SIZE);
+    assert_int_equal(g.chunk, 64 << 10);
+    size_t before = spx_pages_left();
+    uint8_t *one = g.grant(g.ctx, SPX_PAGE_SIZE), *three = g.grant(g.ctx, 3 * SPX_PAGE_SIZE);
+    assert_ptr_equal(one, arena + 8 * MIB - SPX_PAGE_SIZE);
+    assert_ptr_equal(three, one - 3 * SPX_PAGE_SIZE);
+    assert_int_equal(spx_pages_left(), before - 4);
+    memset(one, 1, SPX_PAGE_SIZE);
+    g.release(g.ctx, one, SPX_PAGE_SIZE);
+    assert_ptr_equal(g.grant(g.ctx, SPX_PAGE_SIZE), one);
+    assert_int_equal(one[7], 0);
+    while (g.grant(g.ctx, SPX_PAGE_SIZE) != NULL)
+        ;
+    assert_int_equal(spx_pages_left(), 0);
+    assert_null(spx_pages_alloc(1));
+    g.release(g.ctx, three, 3 * SPX_PAGE_SIZE);
+    assert_ptr_equal(spx_pages_alloc(3), three);
+}
+
 static void test_a_page_is_not_freed_twice(void **state) {
     init_guest();
     uint8_t *page = spx_pages_alloc(1);
@@ -155,6 +178,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_pages_are_inside_zeroed_and_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chunks_are_aligned_and_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pages_leave_chunks_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_single_pages_are_granted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_page_is_not_freed_twice, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_without_memory_there_is_none, set_up, tear_down),
         cmocka_unit_test(test_stuck_generators_are_refused),
