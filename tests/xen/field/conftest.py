@@ -9,14 +9,17 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "lab"), str(HERE.parents[1] / "
 
 from lab import Lab  # noqa: E402
 from scene import Scene  # noqa: E402
+from xenhost import XenHost  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def built():
     with Lab() as lab:
-        scene = Scene(lab)
-        yield scene
-        scene.end()
+        host = XenHost(lab)
+        try:
+            yield Scene(lab, host)
+        finally:  # before the lab's own end: QEMU keeps the namespace
+            host.stop()
 
 
 @pytest.fixture

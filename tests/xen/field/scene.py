@@ -12,7 +12,7 @@ import threading
 from daemons import PYTHON, SIGNPOSTCTL, SIGNPOSTD, ZONE, Agent
 from lab import await_true, run
 from updates import name_of, refused
-from xenhost import XENLAB, XenHost
+from xenhost import XENLAB
 
 HERE = pathlib.Path(__file__).resolve().parent
 UPDATES, FRAMES, ATTACK = HERE / "updates.py", HERE / "frames.py", HERE.parents[1] / "lab/attack.py"
@@ -115,8 +115,8 @@ class Writer:
 
 
 class Scene:
-    def __init__(self, lab):
-        self.lab, self.host = lab, XenHost(lab)
+    def __init__(self, lab, host):
+        self.lab, self.host = lab, host
         self.address6 = f"2a0a:10:{self.host.n}::2"
         self.address, self.noise = f"45.10.{self.host.n}.2", f"45.10.{self.host.n}.3"
         self.client, self.stranger = lab.host("client"), lab.host("stranger", v6=False)
@@ -214,6 +214,3 @@ class Scene:
 
     def log_tails(self):
         return self.lab.log_tails() + "\n--- the guest's console\n" + "\n".join(self.host.console("signpost").splitlines()[-20:])
-
-    def end(self):
-        self.host.stop()

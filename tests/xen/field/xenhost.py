@@ -1,6 +1,5 @@
 """The emulated Xen host (tests/xen/lab) as a machine on a lab's internet (tests/lab): its guests have public addresses of a network N,
 45.10.N.0/24 and 2a0a:10:N::/64, whose router is .1, and packets reach them over a bridge, a TAP device and dom0's own bridge."""
-import atexit
 import pathlib
 import re
 import shlex
@@ -23,7 +22,6 @@ class XenHost:
         self.router.ip("tuntap", "add", self.tap, "mode", "tap")
         self.router.ip("link", "set", self.tap, "master", self.bridge, "up")
         self.router.ip("link", "set", self.bridge, "up")
-        atexit.register(self.stop)  # before the lab's own end: QEMU keeps the namespace
 
     def start(self, *options, timeout):
         """Boots Xen and dom0 anew; options are xenlab's. Ends by itself after so many seconds."""
