@@ -270,10 +270,23 @@ static void send(struct sp_ctl *c) {
     sp_durable_wait(s, p);
 }
 
+/* Room for one reply is kept, so that an operator sees and mends a signpost whose memory is full. */
+static uint8_t *reply_room(struct sp_server *s) {
+    size_t size = s->cfg.limits.reply;
+    if (s->reply_kept == NULL)
+        s->reply_kept = sp_mem_alloc(&s->mem, size);
+    uint8_t *ret = sp_mem_alloc(&s->mem, size);
+    if (ret == NULL) {
+        ret = s->reply_kept;
+        s->reply_kept = NULL;
+    }
+    return ret;
+}
+
 void sp_ctl_request(struct sp_server *s, const struct sp_in *in) {
     struct sp_ctl c = {.s = s, .id = in->id, .args = sp_rd_init(in->data, in->len)};
     s->controls++;
-    c.buf = sp_mem_alloc(&s->mem, s->cfg.limits.reply);
+    c.buf = reply_room(s);
     if (c.buf == NULL) {
         sp_ctl_send_error(s, in->id, "out of memory", "raise the memory limit in the configuration");
         return;

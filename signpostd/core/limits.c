@@ -35,7 +35,7 @@ bool sp_limits_ok(const struct sp_limits *l) {
 /* Measured (64-bit, in the size classes of sp_mem): the server without a zone, and its zone. What a device takes: KEY
  * and overlay address with their place in the tables (415), a leased address (190), a signature (113), and a third of
  * what is kept of a signed update for a quarter of an hour (340). A session with two keypairs and a profile. */
-#define FIXED        ((size_t)2200 << 10)
+#define FIXED        ((size_t)2264 << 10)
 #define FIXED_LARGE  ((size_t)5 << 20)
 #define A_NAME       832
 #define A_SESSION    4608

@@ -67,6 +67,9 @@ static sp_err make(struct sp_server *s) {
     SP_TRY(sp_updater_new(&s->updater, &s->mem, s->zones, &uc));
     view_init(s);
     SP_TRY(sp_overlay_new(s));
+    s->reply_kept = sp_mem_alloc(&s->mem, s->cfg.limits.reply);
+    if (s->reply_kept == NULL)
+        return SP_ERR_FULL;
     return sp_durable_open(s);
 }
 
@@ -111,6 +114,7 @@ void sp_server_free(struct sp_server *s) {
         sp_updater_free(s->updater);
     sp_zones_free(s->zones);
     sp_outbox_free(&s->out);
+    sp_mem_free(&s->mem, s->reply_kept, s->cfg.limits.reply);
     if (s->scratch != NULL)
         sp_wipe(s->scratch, sizeof *s->scratch);
     struct sp_mem mem = s->mem;

@@ -129,6 +129,7 @@ struct sp_server {
     size_t link_count;
 
     bool ready, stopping, stopped;
+    uint8_t *reply_kept; /* room for a reply of the operator's when the memory is full: ctl.c */
     uint64_t dropped_segments, dropped_port0, not_ready, controls, overflow, transfers, transfers_lost;
 };
 

@@ -187,6 +187,9 @@ static void a_full_memory_is_a_refusal(void **state) {
     o = rig_udp(&r, buf, rig_query(buf, sizeof buf, 1, "n7.me.example.", SP_TYPE_A, true, 0x8000));
     assert_int_equal(rig_rcode(o->data, o->len), 0);
     assert_int_equal(rig_answers(o->data, o->len, SP_TYPE_RRSIG), 1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rig_ctl(&r, SP_OP_STATUS, NULL), SP_OP_OK);
+    assert_int_equal(rig_ctl(&r, SP_OP_ZONE_REMOVE, "me.example.", NULL), SP_OP_OK); /* and mends it */
     rig_end(&r);
 }
 
