@@ -425,7 +425,7 @@ def siphash(data):
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
-@pytest.mark.parametrize("harm, says", [(zeros, "empty"), (shorter, "damaged"), (spoilt, "damaged"), (blanked, "damaged"),
+@pytest.mark.parametrize("harm, says", [(zeros, "empty"), (shorter, "smaller than the one that its log was made for"), (spoilt, "damaged"), (blanked, "damaged"),
                                         (foreign, "something else"), (newer, "another version")])
 def test_a_harmed_log_is_refused_and_left_alone(data, harm, says):
     harm(data / "log")
