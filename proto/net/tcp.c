@@ -86,15 +86,22 @@ void tcp_tuple_of(struct tcp_tuple *ret, const struct tcp_seg *s) {
     memcpy(ret->local, s->packet->dst, 16);
 }
 
-static uint64_t tuple_hash(const struct sp_tcp *t, const struct tcp_tuple *tuple) {
-    uint8_t buf[37];
+void tcp_tuple_of_conn(struct tcp_tuple *ret, const struct sp_tcp_conn *c) {
+    *ret = (struct tcp_tuple){.rport = c->rport, .lport = c->lport, .family = c->family};
+    memcpy(ret->remote, c->remote, 16);
+    memcpy(ret->local, c->local, 16);
+}
+
+uint64_t tcp_tuple_hash(const uint8_t key[16], const struct tcp_tuple *tuple, uint64_t more) {
+    uint8_t buf[45];
     struct sp_wr w = sp_wr_init(buf, sizeof buf);
     sp_wr_bytes(&w, tuple->remote, 16);
     sp_wr_bytes(&w, tuple->local, 16);
     sp_wr_u16(&w, tuple->rport);
     sp_wr_u16(&w, tuple->lport);
     sp_wr_u8(&w, tuple->family);
-    return sp_siphash(t->key, buf, sizeof buf);
+    sp_wr_u64(&w, more);
+    return sp_siphash(key, buf, sizeof buf);
 }
 
 static bool is_of(const struct sp_tcp_conn *c, const struct tcp_tuple *tuple) {
@@ -103,7 +110,8 @@ static bool is_of(const struct sp_tcp_conn *c, const struct tcp_tuple *tuple) {
 }
 
 struct sp_tcp_conn *tcp_find(const struct sp_tcp *t, const struct tcp_tuple *tuple) {
-    for (struct sp_link *l = sp_table_find(&t->conns, tuple_hash(t, tuple)); l != NULL; l = sp_table_find_next(l)) {
+    for (struct sp_link *l = sp_table_find(&t->conns, tcp_tuple_hash(t->key, tuple, 0)); l != NULL;
+         l = sp_table_find_next(l)) {
         struct sp_tcp_conn *c = SP_CONTAINER(l, struct sp_tcp_conn, link);
         if (is_of(c, tuple) && c->state != TCP_OVER)
             return c;
@@ -136,7 +144,7 @@ struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct 
     c->lport = tuple->lport;
     c->family = tuple->family;
     c->number = t->next_number;
-    if (sp_table_add(&t->conns, &c->link, tuple_hash(t, tuple)) != SP_OK) {
+    if (sp_table_add(&t->conns, &c->link, tcp_tuple_hash(t->key, tuple, 0)) != SP_OK) {
         tcp_dropped(t, SP_TCP_DROP_FULL);
         sp_mem_free(t->config.mem, c, sizeof *c);
         return NULL;

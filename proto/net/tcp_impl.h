@@ -273,6 +273,9 @@ size_t tcp_head_write(const struct tcp_head *h, uint8_t *buf);
 
 /* ---- tcp.c: the table of connections ---- */
 void tcp_tuple_of(struct tcp_tuple *ret, const struct tcp_seg *s);
+void tcp_tuple_of_conn(struct tcp_tuple *ret, const struct sp_tcp_conn *c);
+/* Of both ends and a number, by a key that nobody else has. */
+uint64_t tcp_tuple_hash(const uint8_t key[16], const struct tcp_tuple *tuple, uint64_t more);
 struct sp_tcp_conn *tcp_find(const struct sp_tcp *t, const struct tcp_tuple *tuple);
 /* NULL: full, counted. Its state and numbers are the caller's. */
 struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct tcp_tuple *tuple);

@@ -21,21 +21,9 @@ uint8_t tcp_shift_own(const struct sp_tcp *t) {
     return shift;
 }
 
-static uint64_t keyed(const uint8_t key[16], const struct tcp_tuple *tuple, uint64_t more) {
-    uint8_t buf[45];
-    struct sp_wr w = sp_wr_init(buf, sizeof buf);
-    sp_wr_bytes(&w, tuple->remote, 16);
-    sp_wr_bytes(&w, tuple->local, 16);
-    sp_wr_u16(&w, tuple->rport);
-    sp_wr_u16(&w, tuple->lport);
-    sp_wr_u8(&w, tuple->family);
-    sp_wr_u64(&w, more);
-    return sp_siphash(key, buf, sizeof buf);
-}
-
 /* RFC 6528 3: a clock of 4 us, and what only we can compute for these ends. */
 uint32_t tcp_isn(const struct sp_tcp *t, sp_instant now, const struct tcp_tuple *tuple) {
-    return (uint32_t)(now / (4 * SP_US)) + (uint32_t)keyed(t->isn_key, tuple, 0);
+    return (uint32_t)(now / (4 * SP_US)) + (uint32_t)tcp_tuple_hash(t->isn_key, tuple, 0);
 }
 
 /* ---- what the SYNs say ---- */
@@ -100,7 +88,7 @@ static const uint16_t cookie_mss[8] = {216, 536, 984, 1180, 1220, 1280, 1440, 14
 /* 5 bits of a clock, 3 of the MSS, 24 that only we can compute. */
 static uint32_t cookie(const struct sp_tcp *t, const struct tcp_tuple *tuple, uint32_t seq, uint32_t clock,
                        unsigned mss) {
-    uint64_t h = keyed(t->cookie_key, tuple, (uint64_t)seq << 32 | (uint64_t)clock << 3 | mss);
+    uint64_t h = tcp_tuple_hash(t->cookie_key, tuple, (uint64_t)seq << 32 | (uint64_t)clock << 3 | mss);
     return (clock & 31) << 27 | (uint32_t)mss << 24 | (uint32_t)(h & 0xffffff);
 }
 
@@ -219,7 +207,7 @@ void tcp_listen_input(struct sp_tcp *t, sp_instant now, const struct tcp_seg *s,
 
 /* RFC 6056 3.3.3: from a place that only we can compute for these ends, on. */
 static bool choose_port(struct sp_tcp *t, struct tcp_tuple *tuple) {
-    uint32_t from = (uint32_t)keyed(t->isn_key, tuple, 1);
+    uint32_t from = (uint32_t)tcp_tuple_hash(t->isn_key, tuple, 1);
     for (uint32_t i = 0; i < PORTS; i++) {
         tuple->lport = (uint16_t)(PORT_FIRST + (from + t->next_port + i) % PORTS);
         if (tcp_find(t, tuple) == NULL && !tcp_wait_has(t, tuple)) {

@@ -111,9 +111,8 @@ void sp_tcp_end(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
 }
 
 static void queue_reset(struct sp_tcp *t, const struct sp_tcp_conn *c) {
-    struct tcp_tuple tuple = {.rport = c->rport, .lport = c->lport, .family = c->family};
-    memcpy(tuple.remote, c->remote, 16);
-    memcpy(tuple.local, c->local, 16);
+    struct tcp_tuple tuple;
+    tcp_tuple_of_conn(&tuple, c);
     struct tcp_stray *s = c->state < TCP_TIME_WAIT && c->state != TCP_SYN_SENT ? tcp_stray_new(t, &tuple) : NULL;
     if (s == NULL)
         return;

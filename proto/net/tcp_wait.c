@@ -41,19 +41,14 @@ void tcp_stray_reset(struct sp_tcp *t, sp_instant now, const struct tcp_seg *s) 
 
 /* ---- TIME-WAIT ---- */
 
-static uint64_t wait_hash(const struct sp_tcp *t, const struct tcp_tuple *tuple) {
-    uint64_t half[2] = {sp_siphash(t->key, tuple->remote, 16), sp_siphash(t->key, tuple->local, 16)};
-    half[0] ^= (uint64_t)tuple->rport << 24 | (uint64_t)tuple->lport << 8 | tuple->family;
-    return sp_siphash(t->key, half, sizeof half);
-}
-
 static bool same(const struct tcp_tuple *a, const struct tcp_tuple *b) {
     return a->rport == b->rport && a->lport == b->lport && a->family == b->family &&
            memcmp(a->remote, b->remote, 16) == 0 && memcmp(a->local, b->local, 16) == 0;
 }
 
 static struct tcp_waiting *find(const struct sp_tcp *t, const struct tcp_tuple *tuple) {
-    for (struct sp_link *l = sp_table_find(&t->waits, wait_hash(t, tuple)); l != NULL; l = sp_table_find_next(l)) {
+    for (struct sp_link *l = sp_table_find(&t->waits, tcp_tuple_hash(t->key, tuple, 0)); l != NULL;
+         l = sp_table_find_next(l)) {
         struct tcp_waiting *w = SP_CONTAINER(l, struct tcp_waiting, link);
         if (same(&w->tuple, tuple))
             return w;
@@ -91,16 +86,14 @@ void tcp_wait_add(struct sp_tcp *t, sp_instant now, const struct sp_tcp_conn *c)
     struct tcp_waiting *w = sp_mem_alloc(t->config.mem, sizeof *w);
     if (w == NULL)
         return;
-    w->tuple = (struct tcp_tuple){.rport = c->rport, .lport = c->lport, .family = c->family};
-    memcpy(w->tuple.remote, c->remote, 16);
-    memcpy(w->tuple.local, c->local, 16);
+    tcp_tuple_of_conn(&w->tuple, c);
     w->snd_nxt = c->snd_nxt;
     w->rcv_nxt = c->rcv_nxt;
     w->ts = c->ts;
     w->ts_recent = c->ts_recent;
     w->ts_offset = c->ts_offset;
     w->until = now + 2 * TCP_MSL;
-    if (sp_table_add(&t->waits, &w->link, wait_hash(t, &w->tuple)) != SP_OK) {
+    if (sp_table_add(&t->waits, &w->link, tcp_tuple_hash(t->key, &w->tuple, 0)) != SP_OK) {
         sp_mem_free(t->config.mem, w, sizeof *w);
         return;
     }
