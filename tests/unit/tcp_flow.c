@@ -1,0 +1,357 @@
+/* What a connection receives, acknowledges, sends and sends again. Tags: RFC 9293, 2018, 2883, 6298, 8985, 6582, 6928,
+ * 5681, 8201. */
+#include "tests/unit/tcp_rig.h"
+
+/* ---- receiving ---- */
+
+static void every_second_segment_is_acknowledged(void **state) { /* RFC 1122 4.2.3.2 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .len = MSS);
+    NOTHING();
+    GIVE(.flags = TCP_ACK, .seq = 1 + MSS, .ack = 1, .len = MSS);
+    EXPECT(TCP_ACK, 1, 1 + 2 * MSS, 0);
+    rig_free(g);
+}
+
+static void holes_are_told(void **state) { /* RFC 2018 4; RFC 2883 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    GIVE(.flags = TCP_ACK, .seq = 101, .ack = 1, .len = 100);
+    EXPECT(TCP_ACK, 1, 1, 0);
+    assert_int_equal(g->out.sacks, 1);
+    GIVE(.flags = TCP_ACK, .seq = 301, .ack = 1, .len = 100);
+    EXPECT(TCP_ACK, 1, 1, 0);
+    GIVE(.flags = TCP_ACK, .seq = 501, .ack = 1, .len = 100);
+    EXPECT(TCP_ACK, 1, 1, 0);
+    assert_int_equal(g->out.sacks, 3); /* the newest first */
+    static const uint32_t order[] = {501, 301, 101};
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(g->out.sack[i].seq, THEIRS + order[i]);
+        assert_int_equal(g->out.sack[i].end, THEIRS + order[i] + 100);
+    }
+    GIVE(.flags = TCP_ACK, .seq = 301, .ack = 1, .len = 50); /* a copy of a part */
+    EXPECT(TCP_ACK, 1, 1, 0);
+    assert_int_equal(g->out.sack[0].seq, THEIRS + 301);
+    assert_int_equal(g->out.sack[0].end, THEIRS + 351);
+    GIVE(.flags = TCP_ACK, .seq = 201, .ack = 1, .len = 100); /* joins two */
+    EXPECT(TCP_ACK, 1, 1, 0);
+    assert_int_equal(g->out.sack[0].seq, THEIRS + 101);
+    assert_int_equal(g->out.sack[0].end, THEIRS + 401);
+    assert_int_equal(g->got, 0);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 100); /* the first hole is filled: at once */
+    EXPECT(TCP_ACK, 1, 401, 0);
+    assert_int_equal(g->got, 400);
+    GIVE(.flags = TCP_ACK | TCP_FIN, .seq = 401, .ack = 1, .len = 100 + 100); /* over what is there already */
+    assert_int_equal(g->got, 600);
+    assert_int_equal(g->ended, 1);
+    EXPECT(TCP_ACK, 1, 602, 0);
+    for (unsigned i = 0; i < 600; i++)
+        assert_int_equal(g->bytes[i], (uint8_t)((i + 1) * 7));
+    assert_int_equal(sp_tcp_buffered(g->tcp), 0);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 100); /* an old copy */
+    EXPECT(TCP_ACK, 1, 602, 0);
+    rig_free(g);
+}
+
+static void a_reader_that_takes_nothing(void **state) { /* RFC 9293 3.8.6 */
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.receive_max = 4000});
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .len = 2000);
+    pass(g, SP_SEC);
+    EXPECT(TCP_ACK, 1, 2001, 0);
+    assert_int_equal(g->out.wnd, 2000);
+    GIVE(.flags = TCP_ACK, .seq = 2001, .ack = 1, .len = 2000);
+    pass(g, SP_SEC);
+    EXPECT(TCP_ACK, 1, 4001, 0);
+    assert_int_equal(g->out.wnd, 0);
+    GIVE(.flags = TCP_ACK, .seq = 4001, .ack = 1, .len = 1); /* a probe of the window */
+    EXPECT(TCP_ACK, 1, 4001, 0);
+    assert_int_equal(g->got, 4000);
+    sp_tcp_consumed(g->tcp, g->now, g->conn, 100);
+    NOTHING(); /* RFC 9293 3.8.6.2.2: no silly window */
+    GIVE(.flags = TCP_ACK, .seq = 4001, .ack = 1, .len = 1);
+    EXPECT(TCP_ACK, 1, 4001, 0);
+    assert_int_equal(g->out.wnd, 0);
+    sp_tcp_consumed(g->tcp, g->now, g->conn, 3900);
+    EXPECT(TCP_ACK, 1, 4001, 0);
+    assert_int_equal(g->out.wnd, 4000);
+    rig_free(g);
+}
+
+/* ---- sending ---- */
+
+static void the_first_window(void **state) { /* RFC 6928 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 20 * MSS);
+    for (unsigned i = 0; i < 10; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    NOTHING();
+    g->now += 50 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS); /* slow start: two leave, four may go */
+    for (unsigned i = 10; i < 14; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    NOTHING();
+    rig_free(g);
+}
+
+static void sacked_segments_show_the_lost_one(void **state) { /* RFC 8985 6.2 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 10 * MSS);
+    for (unsigned i = 0; i < 10; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    g->now += 40 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + MSS);
+    NOTHING();
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + MSS, .sacks = 1, .sack = {{1 + 2 * MSS, 1 + 3 * MSS}});
+    NOTHING(); /* it may only be late */
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + MSS, .sacks = 1, .sack = {{1 + 2 * MSS, 1 + 5 * MSS}});
+    EXPECT(TCP_ACK, 1 + MSS, 1, MSS); /* three behind it have arrived */
+    NOTHING();
+    uint32_t window = g->conn->cubic.window;
+    assert_int_equal(window, (uint32_t)(10 * MSS) * 7 / 10); /* RFC 9438 4.6 */
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 10 * MSS);
+    assert_false(g->conn->recovering);
+    assert_int_equal(g->conn->pipe, 0);
+    assert_int_equal(sp_tcp_buffered(g->tcp), 0);
+    rig_free(g);
+}
+
+static void the_tail_is_probed(void **state) { /* RFC 8985 7 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 100);
+    EXPECT(TCP_ACK, 1, 1, 100);
+    g->now += 30 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 101);
+    send_bytes(g, 3 * MSS);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(TCP_ACK, 101 + i * MSS, 1, MSS);
+    sp_instant sent = g->now;
+    pass(g, SP_SEC);
+    assert_true(g->now - sent < TCP_RTO_MIN);
+    EXPECT(TCP_ACK, 101 + 2 * MSS, 1, MSS); /* the last one again */
+    NOTHING();
+    assert_int_equal(sp_tcp_counts(g->tcp)->tail_probes, 1);
+    g->now += 30 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 101, .sacks = 1, .sack = {{101 + 2 * MSS, 101 + 3 * MSS}});
+    EXPECT(TCP_ACK, 101, 1, MSS);
+    EXPECT(TCP_ACK, 101 + MSS, 1, MSS);
+    assert_int_equal(sp_tcp_counts(g->tcp)->timeouts, 0);
+    rig_free(g);
+}
+
+static void a_late_segment_is_waited_for(void **state) { /* RFC 8985 6.2, step 4 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 5 * MSS);
+    for (unsigned i = 0; i < 5; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    sp_instant sent = g->now;
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{1 + MSS, 1 + 3 * MSS}});
+    NOTHING();
+    pass(g, SP_SEC);
+    assert_in_range(g->now - sent, 25 * SP_MS, 26 * SP_MS); /* a quarter of the round trip longer */
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    rig_free(g);
+}
+
+static void a_peer_that_threw_away_what_it_had(void **state) { /* RFC 2018 8 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 2 * MSS);
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    EXPECT(TCP_ACK, 1 + MSS, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{1 + MSS, 1 + 2 * MSS}});
+    pass(g, SP_SEC);
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + MSS);
+    NOTHING();
+    pass(g, 10 * SP_SEC);
+    EXPECT(TCP_ACK, 1 + MSS, 1, MSS);
+    rig_free(g);
+}
+
+static void a_peer_without_sack(void **state) { /* RFC 6582 3.2 */
+    (void)state;
+    struct rig *g = rig_new(plain);
+    GIVE(.flags = TCP_SYN, .mss = MSS);
+    EXPECT(TCP_SYN | TCP_ACK, 0, 1, 0);
+    assert_false(g->out.sack_ok || g->out.has_shift || g->out.has_ts);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
+    send_bytes(g, 8 * MSS);
+    for (unsigned i = 0; i < 8; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    for (unsigned i = 0; i < 2; i++) {
+        GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+        NOTHING();
+    }
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    EXPECT(TCP_ACK, 1 + 2 * MSS, 1, MSS);
+    NOTHING();
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 5 * MSS); /* up to the next hole */
+    EXPECT(TCP_ACK, 1 + 5 * MSS, 1, MSS);
+    NOTHING();
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 8 * MSS);
+    assert_false(g->conn->recovering);
+    rig_free(g);
+}
+
+static void after_a_rest_the_window_is_the_first_one_again(void **state) { /* RFC 5681 4.1 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    uint32_t at = 1;
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned n = 0;
+        send_bytes(g, 100 * MSS - (round > 0 ? 60 : 0));
+        while (take(g))
+            n++;
+        if (round == 2)
+            assert_int_equal(n, 10);
+        g->now += 20 * SP_MS;
+        while (g->conn->queued > 0) {
+            at = g->conn->snd_nxt - g->iss;
+            GIVE(.flags = TCP_ACK, .seq = 1, .ack = at);
+            while (take(g))
+                ;
+            g->now += 20 * SP_MS;
+        }
+        assert_true(g->conn->cubic.window > 20 * MSS);
+        if (round == 1)
+            g->now += 10 * SP_SEC;
+    }
+    rig_free(g);
+}
+
+static void nothing_comes_back(void **state) { /* RFC 6298 5 */
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.give_up = 100 * SP_SEC});
+    sp_instant sent = g->now;
+    send_bytes(g, 100);
+    EXPECT(TCP_ACK, 1, 1, 100);
+    unsigned copies = 0;
+    while (g->closed == 0 && g->now < sent + 1000 * SP_SEC) {
+        pass(g, SP_SEC);
+        while (take(g)) {
+            assert_int_equal(g->out.seq, g->iss + 1);
+            copies++;
+        }
+    }
+    assert_int_equal(g->err, SP_ERR_TIME);
+    assert_in_range(g->now - sent, 100 * SP_SEC, 200 * SP_SEC);
+    assert_true(copies >= 7 && copies <= 12);
+    assert_int_equal(sp_tcp_buffered(g->tcp), 0);
+    rig_free(g);
+}
+
+static void a_window_that_is_shut(void **state) { /* RFC 9293 3.8.6.1 */
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.give_up = 3 * SP_SEC});
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .wnd = 1 /* none */);
+    send_bytes(g, 100);
+    NOTHING();
+    for (unsigned i = 0; i < 40; i++) { /* as long as it answers, for ever */
+        pass(g, 100 * SP_SEC);
+        EXPECT(TCP_ACK, 0, 1, 0);
+        GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .wnd = 1);
+    }
+    assert_int_equal(g->closed, 0);
+    assert_true(g->now > 505 * SP_SEC);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .wnd = 50);
+    NOTHING(); /* 3.8.6.2.1: it might open further, */
+    pass(g, SP_SEC);
+    EXPECT(TCP_ACK, 1, 1, 50); /* and if not, this little goes */
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 51, .wnd = 1000);
+    EXPECT(TCP_ACK, 51, 1, 50);
+    rig_free(g);
+}
+
+static void silence(void **state) { /* RFC 9293 3.8.4 */
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.idle = 100 * SP_SEC});
+    sp_instant since = g->now;
+    pass(g, 1000 * SP_SEC);
+    assert_int_equal(g->now, since + 100 * SP_SEC);
+    EXPECT(TCP_ACK, 0, 1, 0);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
+    since = g->now;
+    unsigned probes = 0;
+    while (g->closed == 0 && g->now < since + 10000 * SP_SEC) {
+        pass(g, SP_SEC);
+        while (take(g))
+            probes++;
+    }
+    assert_int_equal(probes, TCP_KEEP_TRIES);
+    assert_int_equal(g->err, SP_ERR_TIME);
+    rig_free(g);
+}
+
+static void credit(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.send_max = 20000});
+    uint8_t buf[30000] = {0};
+    assert_int_equal(sp_tcp_room(g->tcp, g->conn), 20000);
+    assert_int_equal(sp_tcp_write(g->tcp, g->now, g->conn, buf, sizeof buf), 20000);
+    assert_int_equal(sp_tcp_write(g->tcp, g->now, g->conn, buf, 1), 0);
+    while (take(g))
+        ;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 2 * MSS);
+    assert_int_equal(g->rooms, 0); /* not for every little */
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 6 * MSS);
+    assert_int_equal(g->rooms, 1);
+    assert_int_equal(sp_tcp_room(g->tcp, g->conn), 6 * MSS);
+    rig_free(g);
+}
+
+static void packets_that_are_too_big(void **state) { /* RFC 8201; RFC 5927 7 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 3 * MSS);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    uint8_t quoted[8] = {0};
+    struct sp_tcp_packet q = {.family = 4, .data = quoted, .len = 8};
+    memcpy(q.src, g->out_packet.src, 16);
+    memcpy(q.dst, g->out_packet.dst, 16);
+    sp_put_u16(quoted, 80);
+    sp_put_u16(quoted + 2, g->port);
+    sp_put_u32(quoted + 4, g->iss + 100000);
+    sp_tcp_path_mtu(g->tcp, g->now, &q, 1300);
+    NOTHING();
+    assert_int_equal(dropped(g, SP_TCP_DROP_PMTU), 1);
+    sp_put_u32(quoted + 4, g->iss + 1);
+    sp_tcp_path_mtu(g->tcp, g->now, &q, 1300);
+    EXPECT(TCP_ACK, 1, 1, 1300 - 40 - TCP_TS_LEN);
+    EXPECT(TCP_ACK, 1 + 1248, 1, MSS - 1248);
+    rig_free(g);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_second_segment_is_acknowledged),
+        cmocka_unit_test(holes_are_told),
+        cmocka_unit_test(a_reader_that_takes_nothing),
+        cmocka_unit_test(the_first_window),
+        cmocka_unit_test(sacked_segments_show_the_lost_one),
+        cmocka_unit_test(the_tail_is_probed),
+        cmocka_unit_test(a_late_segment_is_waited_for),
+        cmocka_unit_test(a_peer_that_threw_away_what_it_had),
+        cmocka_unit_test(a_peer_without_sack),
+        cmocka_unit_test(after_a_rest_the_window_is_the_first_one_again),
+        cmocka_unit_test(nothing_comes_back),
+        cmocka_unit_test(a_window_that_is_shut),
+        cmocka_unit_test(silence),
+        cmocka_unit_test(credit),
+        cmocka_unit_test(packets_that_are_too_big),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
