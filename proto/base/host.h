@@ -53,6 +53,7 @@ enum sp_in_kind {
                             may answer with SP_OUT_STREAM_CLOSE */
     SP_IN_STREAM_DATA,   /* id, data: the next bytes, in order */
     SP_IN_STREAM_CREDIT, /* id, credit: the host can take so many more bytes for this stream */
+    SP_IN_STREAM_END,    /* id: the peer will send no more, we may; only of streams that the core reads by credit */
     SP_IN_STREAM_CLOSE,  /* id: the peer closed or reset; nothing more comes or goes */
     SP_IN_CONTROL,       /* id (not with both top bits set), data: one whole request of a local, authorised operator */
     SP_IN_LINK,          /* data: the host's addresses now, as an array of struct sp_addr */
@@ -81,6 +82,10 @@ struct sp_in {
 enum sp_out_kind {
     SP_OUT_DATAGRAM,     /* src, dst, data */
     SP_OUT_STREAM_DATA,  /* id, data: never more than the stream's credit */
+    SP_OUT_STREAM_CREDIT, /* id, credit: from the first of these on, the host gives no more data than the core has said (0 holds it
+                             back), and tells the end of the peer's data apart from the end of the stream. Without one it gives what
+                             comes, and an end is a close */
+    SP_OUT_STREAM_END,   /* id: after what was written before, no more from us; the peer's data still comes */
     SP_OUT_STREAM_CLOSE, /* id: close after what was written before is out */
     SP_OUT_STREAM_RESET, /* id: drop at once */
     SP_OUT_CONTROL,      /* id, data: the whole reply to that request */
@@ -93,6 +98,7 @@ struct sp_out {
     uint64_t id;
     const uint8_t *data;
     size_t len;
+    size_t credit;
     struct sp_addr src; /* our address to send from; family 0: the host chooses */
     struct sp_addr dst;
     uint16_t segment; /* datagrams: 0, or send data as several of this size (GSO) */
