@@ -30,6 +30,9 @@ static void dispatch(struct spl_loop *l, const struct sp_out *out) {
         if (l->tcp != NULL)
             spl_tcp_output(l->tcp, out);
         break;
+    case SP_OUT_STREAM_CREDIT:
+    case SP_OUT_STREAM_END:
+        break;
     case SP_OUT_CONTROL:
         if ((out->id & SPL_OWN_ID) == 0)
             spl_control_reply(l, out->id, out->data, out->len);

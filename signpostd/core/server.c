@@ -153,6 +153,7 @@ static void take(struct sp_server *s, const struct sp_in *in) {
     case SP_IN_STREAM_CREDIT:
         sp_stream_credit(s, in);
         break;
+    case SP_IN_STREAM_END: /* it reads no stream by credit */
     case SP_IN_STREAM_CLOSE:
         sp_stream_closed(s, in);
         break;

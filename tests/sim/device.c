@@ -98,6 +98,9 @@ static void dispatch(struct sim_device *d, const struct sp_out *o) {
     case SP_OUT_STREAM_RESET:
         sim_stream_close(&d->host, o->id, o->kind == SP_OUT_STREAM_RESET);
         break;
+    case SP_OUT_STREAM_CREDIT:
+    case SP_OUT_STREAM_END:
+        break;
     case SP_OUT_CONTROL:
         control(d, o->data, o->len);
         break;
