@@ -25,6 +25,7 @@ sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config) {
         return SP_ERR_FULL;
     t->config = *config;
     defaults(&t->config);
+    t->link = (struct sp_tcp_link){config->mtu, config->mtu, config->segments, config->segments};
     sp_rng_fill(config->rng, t->key, sizeof t->key);
     sp_rng_fill(config->rng, t->isn_key, sizeof t->isn_key);
     sp_rng_fill(config->rng, t->cookie_key, sizeof t->cookie_key);

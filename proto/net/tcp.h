@@ -59,6 +59,16 @@ void sp_tcp_input(struct sp_tcp *t, sp_instant now, const struct sp_tcp_packet *
 /* An ICMP error says that packets of ours are too big (RFC 8201, 5927): `quoted` is what it quotes of the segment, at least 8
  * bytes. Believed only of a segment that is under way. */
 void sp_tcp_path_mtu(struct sp_tcp *t, sp_instant now, const struct sp_tcp_packet *quoted, uint16_t mtu);
+/* An ICMP error says that nobody will answer (RFC 1122 4.2.3.9, the hard ones). It ends a connection whose first SYN it quotes,
+ * with ERR_DENIED; for others it means nothing (RFC 5927 5.2: anybody could send it). True: it ended one. */
+bool sp_tcp_unreachable(struct sp_tcp *t, const struct sp_tcp_packet *quoted);
+/* What the link carries from now on: MTUs of IP packets, and whether the device cuts segments up. At first it is as the
+ * configuration says. Connections whose segments would be too large send smaller ones. */
+struct sp_tcp_link {
+    uint16_t mtu4, mtu6; /* 576 at least */
+    bool cut4, cut6;
+};
+void sp_tcp_link(struct sp_tcp *t, const struct sp_tcp_link *link);
 void sp_tcp_expire(struct sp_tcp *t, sp_instant now);
 sp_instant sp_tcp_deadline(const struct sp_tcp *t);
 
@@ -120,6 +130,8 @@ bool sp_tcp_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_out *ret);
 /* Writes header and payload to buf of head_len + len bytes, with the checksum, or (partial) with the sum of the pseudo header alone,
  * which a device completes. */
 void sp_tcp_copy(const struct sp_tcp_out *out, uint8_t *buf, bool partial);
+/* The checksum that sp_tcp_copy would write. */
+uint16_t sp_tcp_sum(const struct sp_tcp_out *out, bool partial);
 
 /* Why a segment, or what it asked for, was dropped. */
 #define SP_TCP_DROPS(X)                                                                  \

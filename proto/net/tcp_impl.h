@@ -232,6 +232,7 @@ struct tcp_stray {
 
 struct sp_tcp {
     struct sp_tcp_config config;
+    struct sp_tcp_link link;
     uint8_t key[16], isn_key[16], cookie_key[16];
     struct sp_table conns, numbers, waits;
     struct sp_ring ready, busy, wait_age, strays;

@@ -11,7 +11,7 @@ static uint32_t head_len(uint8_t family) {
 }
 
 uint16_t tcp_mss_own(const struct sp_tcp *t, uint8_t family) {
-    return (uint16_t)(t->config.mtu - head_len(family));
+    return (uint16_t)((family == 4 ? t->link.mtu4 : t->link.mtu6) - head_len(family));
 }
 
 uint8_t tcp_shift_own(const struct sp_tcp *t) {

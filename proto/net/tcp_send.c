@@ -200,7 +200,8 @@ static uint32_t gather(struct sp_tcp_out *ret, const struct tcp_block *b, uint32
 }
 
 static uint32_t segment_max(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
-    return t->config.segments ? (uint32_t)SP_TCP_SEND_MAX / c->mss * c->mss : c->mss;
+    bool cut = c->family == 4 ? t->link.cut4 : t->link.cut6;
+    return cut ? (uint32_t)SP_TCP_SEND_MAX / c->mss * c->mss : c->mss;
 }
 
 static void cut(struct sp_tcp_conn *c, struct sp_tcp_out *ret) {

@@ -120,17 +120,21 @@ static uint32_t sum_at(uint32_t sum, size_t at, const uint8_t *data, size_t len)
     return sum + ((at & 1) != 0 ? (uint16_t)(part << 8 | part >> 8) : part);
 }
 
+uint16_t sp_tcp_sum(const struct sp_tcp_out *out, bool partial) {
+    uint32_t sum = sp_csum_pseudo(out->src, out->dst, out->family == 4 ? 4 : 16, 6, out->head_len + out->len);
+    if (partial)
+        return sp_csum_fold(sum);
+    size_t at = out->head_len;
+    sum = sum_at(sum, 0, out->head, out->head_len);
+    for (unsigned i = 0; i < out->spans; at += out->span[i++].len)
+        sum = sum_at(sum, at, out->span[i].data, out->span[i].len);
+    return (uint16_t)~sp_csum_fold(sum);
+}
+
 void sp_tcp_copy(const struct sp_tcp_out *out, uint8_t *buf, bool partial) {
     size_t at = out->head_len;
-    uint32_t sum = sp_csum_pseudo(out->src, out->dst, out->family == 4 ? 4 : 16, 6, out->head_len + out->len);
     memcpy(buf, out->head, out->head_len);
-    if (!partial)
-        sum = sum_at(sum, 0, out->head, out->head_len);
-    for (unsigned i = 0; i < out->spans; i++) {
+    for (unsigned i = 0; i < out->spans; at += out->span[i++].len)
         memcpy(buf + at, out->span[i].data, out->span[i].len);
-        if (!partial)
-            sum = sum_at(sum, at, out->span[i].data, out->span[i].len);
-        at += out->span[i].len;
-    }
-    sp_put_u16(buf + 16, (uint16_t)(partial ? sp_csum_fold(sum) : ~sp_csum_fold(sum)));
+    sp_put_u16(buf + 16, sp_tcp_sum(out, partial));
 }
