@@ -32,7 +32,7 @@ sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config) {
     sp_table_init(&t->conns, config->mem, t->config.connections);
     sp_table_init(&t->numbers, config->mem, t->config.connections);
     sp_table_init(&t->waits, config->mem, t->config.time_waits);
-    struct sp_ring *rings[] = {&t->ready, &t->busy, &t->wait_age, &t->strays};
+    struct sp_ring *rings[] = {&t->ready, &t->busy, &t->wait_age, &t->strays, &t->hungry};
     for (unsigned i = 0; i < sizeof rings / sizeof rings[0]; i++)
         sp_ring_init(rings[i]);
     t->small.size = TCP_BLOCK_SMALL;
@@ -40,12 +40,14 @@ sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config) {
     t->page.size = TCP_PAGE;
     t->sent.size = sizeof(struct tcp_sent);
     t->next_number = 1;
+    t->feed_at = SP_NEVER;
     *ret = t;
     return SP_OK;
 }
 
 static void release(struct sp_tcp *t, struct sp_tcp_conn *c) {
-    tcp_blocks_free(t, c);
+    sp_ring_remove(&c->hungry);
+    tcp_queue_free(t, c);
     while (c->sent != NULL)
         tcp_sent_free(t, c, c->sent);
 }
@@ -133,7 +135,7 @@ struct sp_tcp_conn *sp_tcp_by_number(const struct sp_tcp *t, uint64_t number) {
     return NULL;
 }
 
-struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct tcp_tuple *tuple) {
+struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct tcp_tuple *tuple, uint64_t number) {
     struct sp_tcp_conn *c = sp_mem_alloc(t->config.mem, sizeof *c);
     if (c == NULL) {
         tcp_dropped(t, SP_TCP_DROP_MEMORY);
@@ -144,7 +146,7 @@ struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct 
     c->rport = tuple->rport;
     c->lport = tuple->lport;
     c->family = tuple->family;
-    c->number = t->next_number;
+    c->number = number != 0 ? number : t->next_number;
     if (sp_table_add(&t->conns, &c->link, tcp_tuple_hash(t->key, tuple, 0)) != SP_OK) {
         tcp_dropped(t, SP_TCP_DROP_FULL);
         sp_mem_free(t->config.mem, c, sizeof *c);
@@ -156,7 +158,8 @@ struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct 
         sp_mem_free(t->config.mem, c, sizeof *c);
         return NULL;
     }
-    t->next_number++;
+    t->next_number += number == 0;
+    sp_ring_init(&c->hungry);
     sp_ring_init(&c->ready);
     sp_ring_init(&c->busy);
     sp_ring_init(&c->times);
@@ -340,13 +343,15 @@ void sp_tcp_input(struct sp_tcp *t, sp_instant now, const struct sp_tcp_packet *
 void sp_tcp_expire(struct sp_tcp *t, sp_instant now) {
     struct sp_timer *timer;
     tcp_tidy(t);
+    if (now >= t->feed_at)
+        tcp_queue_feed(t, true);
     while ((timer = sp_timers_pop(&t->timers, now)) != NULL)
         tcp_conn_expire(t, now, SP_CONTAINER(timer, struct sp_tcp_conn, timer));
     tcp_wait_expire(t, now);
 }
 
 sp_instant sp_tcp_deadline(const struct sp_tcp *t) {
-    sp_instant ret = sp_timers_next(&t->timers);
+    sp_instant ret = sp_instant_min(sp_timers_next(&t->timers), t->feed_at);
     if (!sp_ring_alone(&t->wait_age))
         ret = sp_instant_min(ret, SP_CONTAINER(t->wait_age.next, struct tcp_waiting, age)->until);
     return ret;

@@ -16,7 +16,7 @@
 #include "proto/base/rng.h"
 
 #define SP_TCP_HEAD_MAX 60
-#define SP_TCP_PORTS    8
+#define SP_TCP_PORTS    32
 #define SP_TCP_SPANS    18 /* pieces of one segment's payload */
 #define SP_TCP_SEND_MAX ((size_t)64000) /* payload of one output, for a device that cuts it up */
 
@@ -76,7 +76,7 @@ enum sp_tcp_event_kind {
     SP_TCP_OPENED, /* a peer has connected, or our own connecting has succeeded */
     SP_TCP_DATA,   /* the next bytes */
     SP_TCP_END,    /* the peer will send no more; we may */
-    SP_TCP_ROOM,   /* sp_tcp_write, which had taken less than it was given, takes bytes again */
+    SP_TCP_ROOM,   /* sp_tcp_write, which had taken less than it was given, takes bytes again; sp_tcp_promise has more to give */
     SP_TCP_CLOSED, /* all over. err: OK, ERR_DENIED (reset or refused), ERR_TIME (no answer), ERR_FULL. The connection is gone after this
                       event. */
 };
@@ -90,12 +90,18 @@ struct sp_tcp_event {
 /* The next thing that happened; false: nothing. To be asked until false after every other call, before the packet's bytes go. */
 bool sp_tcp_event(struct sp_tcp *t, struct sp_tcp_event *ret);
 
-/* Connects from one of our addresses (port 0: one is chosen). ERR_FULL, ERR_EXIST. SP_TCP_OPENED or _CLOSED follows. */
-SP_CHECK sp_err sp_tcp_connect(struct sp_tcp *t, sp_instant now, const struct sp_addr *local, const struct sp_addr *remote,
+/* Connects from one of our addresses (port 0: one is chosen). number: the connection's, that the caller chooses, 2^62 or more; 0: the
+ * next one is given, which is less. ERR_FULL; ERR_EXIST: these ends, or this number. SP_TCP_OPENED or _CLOSED follows. */
+SP_CHECK sp_err sp_tcp_connect(struct sp_tcp *t, sp_instant now, const struct sp_addr *local, const struct sp_addr *remote, uint64_t number,
                                struct sp_tcp_conn **ret);
 /* Takes up to len bytes to be sent and returns how many; the rest when SP_TCP_ROOM came. */
 size_t sp_tcp_write(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, const uint8_t *data, size_t len);
-size_t sp_tcp_room(const struct sp_tcp *t, const struct sp_tcp_conn *c); /* what sp_tcp_write would take */
+size_t sp_tcp_room(const struct sp_tcp *t, const struct sp_tcp_conn *c); /* what sp_tcp_write would take, memory willing */
+/* For writers that write by credit: keeps room for up to `most` bytes in all that are promised and not written yet, and returns how many
+ * these are more than before. So many, whatever others write meanwhile, sp_tcp_write surely takes, as long as the connection is
+ * there and has not been ended. To be asked after OPENED, after each write, and when SP_TCP_ROOM comes, as it does when there was less
+ * than `most` and there is more. What is promised holds memory: a connection gets a sixteenth of what is free, or 1,000 bytes. */
+size_t sp_tcp_promise(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, size_t most);
 /* The reader is done with so many bytes of what it was given. */
 void sp_tcp_consumed(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, size_t len);
 /* No more bytes from us: they are sent, then FIN. Bytes still come until SP_TCP_END. */

@@ -32,7 +32,7 @@ static void cumulative(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, 
         tcp_sent_free(t, c, r);
     }
     bool fin = c->fin_sent && ack == c->snd_nxt;
-    tcp_blocks_acked(t, c, ack - c->snd_una - fin);
+    tcp_queue_acked(t, c, ack - c->snd_una - fin);
     c->snd_una = ack;
     c->progress_at = now;
     c->backoff = 0;
@@ -113,13 +113,6 @@ static void measure(struct sp_tcp_conn *c, sp_instant now, const struct tcp_seg 
     }
 }
 
-static void room_check(struct sp_tcp *t, struct sp_tcp_conn *c) {
-    if (c->short_write && sp_tcp_room(t, c) >= t->config.send_max / 4) {
-        c->short_write = false;
-        tcp_raise(t, c, EV_ROOM);
-    }
-}
-
 /* Our FIN has arrived. */
 static void fin_acked(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
     if (!c->fin_sent || c->snd_una != c->snd_nxt)
@@ -157,7 +150,7 @@ bool tcp_ack_input(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, cons
         tcp_cubic_acked(c, now, d.bytes);
     if (d.bytes > 0 || c->wait == WAIT_NONE || c->wait == WAIT_PERSIST || reorder != SP_NEVER)
         tcp_rearm(t, now, c, reorder);
-    room_check(t, c);
+    tcp_queue_room(t, c);
     if (c->lost > 0 || tcp_unsent(c) > 0 || (c->fin_wanted && !c->fin_sent))
         tcp_wake(t, c);
     fin_acked(t, now, c);

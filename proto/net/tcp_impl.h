@@ -189,6 +189,9 @@ struct sp_tcp_conn {
     uint32_t next_off;
     uint32_t first_off; /* bytes of the first block that are acknowledged */
     uint32_t queued;    /* bytes in blocks that are not acknowledged */
+    struct tcp_block *spare;  /* empty blocks, the next ones: what was promised has its place in the last one and these */
+    uint32_t spare_cap, promised;
+    struct sp_ring hungry; /* waits for memory */
     bool fin_wanted, fin_sent, short_write, syn_now;
     uint8_t probe; /* enum tcp_probe */
     uint8_t dup_acks;
@@ -235,7 +238,8 @@ struct sp_tcp {
     struct sp_tcp_link link;
     uint8_t key[16], isn_key[16], cookie_key[16];
     struct sp_table conns, numbers, waits;
-    struct sp_ring ready, busy, wait_age, strays;
+    struct sp_ring ready, busy, wait_age, strays, hungry;
+    sp_instant feed_at; /* when those who wait for memory may try again, though none was given back */
     void *shown; /* a page whose bytes were handed on, to be given back */
     uint32_t stray_count;
     struct sp_timers timers;
@@ -278,8 +282,8 @@ void tcp_tuple_of_conn(struct tcp_tuple *ret, const struct sp_tcp_conn *c);
 /* Of both ends and a number, by a key that nobody else has. */
 uint64_t tcp_tuple_hash(const uint8_t key[16], const struct tcp_tuple *tuple, uint64_t more);
 struct sp_tcp_conn *tcp_find(const struct sp_tcp *t, const struct tcp_tuple *tuple);
-/* NULL: full, counted. Its state and numbers are the caller's. */
-struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct tcp_tuple *tuple);
+/* number 0: the next one. NULL: full, counted. Its state and sequence numbers are the caller's. */
+struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct tcp_tuple *tuple, uint64_t number);
 void tcp_conn_free(struct sp_tcp *t, struct sp_tcp_conn *c);
 void tcp_tidy(struct sp_tcp *t); /* what was handed out by the call before goes */
 /* It is over: buffers go now, the rest when the event was taken. */
@@ -368,10 +372,17 @@ void tcp_rearm(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, sp_insta
 void tcp_timer_set(struct sp_tcp *t, struct sp_tcp_conn *c);
 void tcp_conn_expire(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c);
 
+/* ---- tcp_queue.c ---- */
+/* Bytes of the first blocks have arrived. */
+void tcp_queue_acked(struct sp_tcp *t, struct sp_tcp_conn *c, uint32_t bytes);
+void tcp_queue_free(struct sp_tcp *t, struct sp_tcp_conn *c);
+/* Tells a writer that waits whether there is room again. */
+void tcp_queue_room(struct sp_tcp *t, struct sp_tcp_conn *c);
+/* Memory was given back, or time has passed: those who wait for it may try again. */
+void tcp_queue_feed(struct sp_tcp *t, bool all);
+
 /* ---- tcp_send.c ---- */
 bool tcp_conn_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret);
-void tcp_blocks_acked(struct sp_tcp *t, struct sp_tcp_conn *c, uint32_t bytes);
-void tcp_blocks_free(struct sp_tcp *t, struct sp_tcp_conn *c);
 uint32_t tcp_unsent(const struct sp_tcp_conn *c); /* bytes, a FIN that waits not counted */
 
 #endif

@@ -146,7 +146,7 @@ static void cookie_input(struct sp_tcp *t, sp_instant now, const struct tcp_seg 
         tcp_stray_reset(t, now, s);
         return;
     }
-    struct sp_tcp_conn *c = tcp_conn_new(t, now, tuple);
+    struct sp_tcp_conn *c = tcp_conn_new(t, now, tuple, 0);
     if (c == NULL)
         return;
     t->counts.cookies_taken++;
@@ -176,7 +176,7 @@ static void accept(struct sp_tcp *t, sp_instant now, const struct tcp_seg *s, co
         cookie_send(t, now, s, tuple);
         return;
     }
-    struct sp_tcp_conn *c = tcp_conn_new(t, now, tuple);
+    struct sp_tcp_conn *c = tcp_conn_new(t, now, tuple, 0);
     if (c == NULL)
         return;
     c->passive = c->half_open = true;
@@ -219,16 +219,18 @@ static bool choose_port(struct sp_tcp *t, struct tcp_tuple *tuple) {
 }
 
 sp_err sp_tcp_connect(struct sp_tcp *t, sp_instant now, const struct sp_addr *local, const struct sp_addr *remote,
-                      struct sp_tcp_conn **ret) {
+                      uint64_t number, struct sp_tcp_conn **ret) {
     struct tcp_tuple tuple = {.rport = remote->port, .lport = local->port, .family = remote->family};
     memcpy(tuple.remote, remote->ip, 16);
     memcpy(tuple.local, local->ip, 16);
     tcp_tidy(t);
+    if (number != 0 && sp_tcp_by_number(t, number) != NULL)
+        return SP_ERR_EXIST;
     if (local->port == 0 && !choose_port(t, &tuple))
         return SP_ERR_FULL;
     if (tcp_find(t, &tuple) != NULL || tcp_wait_has(t, &tuple))
         return SP_ERR_EXIST;
-    struct sp_tcp_conn *c = tcp_conn_new(t, now, &tuple);
+    struct sp_tcp_conn *c = tcp_conn_new(t, now, &tuple, number);
     if (c == NULL)
         return SP_ERR_FULL;
     c->state = TCP_SYN_SENT;

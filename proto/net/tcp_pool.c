@@ -21,6 +21,8 @@ void tcp_give(struct sp_tcp *t, struct tcp_pool *pool, void *piece) {
     memcpy(piece, &pool->free, sizeof pool->free);
     pool->free = piece;
     t->buffered -= pool->size;
+    if (!sp_ring_alone(&t->hungry))
+        tcp_queue_feed(t, false);
 }
 
 void tcp_pool_free(struct sp_tcp *t, struct tcp_pool *pool) {

@@ -141,12 +141,16 @@ static size_t step(const uint8_t *b, size_t left) {
         sp_tcp_expire(tcp, now);
         break;
     case 7:
-        if (conn != NULL)
-            (void)sp_tcp_write(tcp, now, conn, bytes, b[1] * 16u);
+        if (conn == NULL)
+            break;
+        if (b[2] & 1)
+            (void)sp_tcp_promise(tcp, now, conn, (size_t)b[1] << (b[2] >> 5));
+        size_t wanted = b[1] * 16u, sure = sp_tcp_room(tcp, conn) > 0 ? conn->promised : 0;
+        SP_ASSERT(sp_tcp_write(tcp, now, conn, bytes, wanted) >= (wanted < sure ? wanted : sure));
         break;
     case 8:
         if (conn == NULL || (b[1] & 3) == 0) {
-            (void)!sp_tcp_connect(tcp, now, &local, &remote, &conn);
+            (void)!sp_tcp_connect(tcp, now, &local, &remote, 0, &conn);
         } else if ((b[1] & 3) == 1) {
             sp_tcp_end(tcp, now, conn);
         } else if ((b[1] & 3) == 2) {

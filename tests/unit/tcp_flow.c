@@ -312,6 +312,92 @@ static void credit(void **state) {
     rig_free(g);
 }
 
+/* Another connection of the same peer's; the one before stays. */
+static struct sp_tcp_conn *one_more(struct rig *g) {
+    unsigned before = g->opened;
+    while (take(g))
+        ;
+    g->port++;
+    GIVE(.flags = TCP_SYN, .mss = MSS, .sack_ok = true);
+    EXPECT(TCP_SYN | TCP_ACK, 0, 1, 0);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
+    assert_int_equal(g->opened, before + 1);
+    return g->conn;
+}
+
+static void what_is_promised_is_kept(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.memory = 256 << 10, .send_max = 200000});
+    static const uint8_t buf[200000];
+    struct sp_tcp_conn *a = g->conn, *b = one_more(g);
+    size_t promised = sp_tcp_promise(g->tcp, g->now, a, 100000);
+    assert_in_range(promised, 16000, 16384); /* a sixteenth */
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, a, promised), 0);
+    while (sp_tcp_write(g->tcp, g->now, b, buf, sizeof buf) > 0) /* others take all there is, */
+        ;
+    while (sp_tcp_buffered(g->tcp) + TCP_BLOCK_SMALL <= 256 << 10)
+        (void)sp_tcp_promise(g->tcp, g->now, one_more(g), 1);
+    struct sp_tcp_conn *poor = one_more(g);
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, poor, 1000), 0); /* nothing is left, and nothing is promised, */
+    for (size_t left = promised, n; left > 0; left -= n) { /* and still every byte finds its place, in pieces of any size */
+        n = left < 1 + promised % (left + 7) ? left : 1 + promised % (left + 7);
+        assert_int_equal(sp_tcp_write(g->tcp, g->now, a, buf, n), n);
+    }
+    assert_int_equal(a->promised, 0);
+    g->rooms = 0;
+    sp_tcp_reset(g->tcp, g->now, b); /* memory is free again: who waited is told */
+    events(g);
+    assert_true(g->rooms > 0);
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, poor, 1000), 1000);
+    rig_free(g);
+}
+
+static void a_promise_outlives_what_was_acknowledged(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.memory = 256 << 10});
+    static const uint8_t buf[70000];
+    size_t promised = sp_tcp_promise(g->tcp, g->now, g->conn, 900);
+    assert_int_equal(promised, 900);
+    assert_int_equal(sp_tcp_buffered(g->tcp), TCP_BLOCK_SMALL); /* an idle one holds little */
+    for (uint32_t at = 1; at < 20000; at += 700) { /* the same block again and again */
+        assert_int_equal(sp_tcp_write(g->tcp, g->now, g->conn, buf, 700), 700);
+        EXPECT(TCP_ACK, at, 1, 700);
+        GIVE(.flags = TCP_ACK, .seq = 1, .ack = at + 700);
+        assert_int_equal(sp_tcp_promise(g->tcp, g->now, g->conn, 900), 700);
+        assert_true(sp_tcp_buffered(g->tcp) <= 2 * TCP_BLOCK_SMALL);
+    }
+    (void)sp_tcp_promise(g->tcp, g->now, g->conn, 70000);
+    promised = g->conn->promised;
+    sp_tcp_write(g->tcp, g->now, g->conn, buf, 700);
+    EXPECT(TCP_ACK, 20301, 1, 700);
+    struct sp_tcp_conn *a = g->conn;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 21001);
+    struct sp_tcp_conn *b = one_more(g);
+    while (sp_tcp_write(g->tcp, g->now, b, buf, sizeof buf) > 0)
+        ;
+    assert_int_equal(sp_tcp_write(g->tcp, g->now, a, buf, promised - 700), promised - 700);
+    rig_free(g);
+}
+
+static void room_is_told_of_once_what_was_promised_is_acknowledged(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.send_max = 8 * MSS});
+    static const uint8_t buf[8 * MSS];
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, g->conn, SIZE_MAX), 8 * MSS);
+    assert_int_equal(sp_tcp_write(g->tcp, g->now, g->conn, buf, 8 * MSS), 8 * MSS);
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, g->conn, SIZE_MAX), 0);
+    while (take(g))
+        ;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 3 * MSS);
+    assert_int_equal(g->rooms, 1);
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, g->conn, SIZE_MAX), 3 * MSS);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 5 * MSS);
+    assert_int_equal(g->rooms, 2);
+    assert_int_equal(sp_tcp_promise(g->tcp, g->now, g->conn, SIZE_MAX), 2 * MSS);
+    assert_int_equal(sp_tcp_write(g->tcp, g->now, g->conn, buf, 5 * MSS), 5 * MSS);
+    rig_free(g);
+}
+
 static void packets_that_are_too_big(void **state) { /* RFC 8201; RFC 5927 7 */
     (void)state;
     struct rig *g = open_by_peer(plain);
@@ -351,6 +437,9 @@ int main(void) {
         cmocka_unit_test(a_window_that_is_shut),
         cmocka_unit_test(silence),
         cmocka_unit_test(credit),
+        cmocka_unit_test(what_is_promised_is_kept),
+        cmocka_unit_test(a_promise_outlives_what_was_acknowledged),
+        cmocka_unit_test(room_is_told_of_once_what_was_promised_is_acknowledged),
         cmocka_unit_test(packets_that_are_too_big),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -270,7 +270,7 @@ static inline void net_run(struct net *n, sp_duration for_how_long) {
 /* Connects end 0 to port 80 of end 1. */
 static inline void net_connect(struct net *n) {
     struct sp_addr from = tcp_addr(0, 0), to = tcp_addr(1, 80);
-    assert_int_equal(sp_tcp_connect(n->e[0].tcp, n->now, &from, &to, &n->e[0].conn), SP_OK);
+    assert_int_equal(sp_tcp_connect(n->e[0].tcp, n->now, &from, &to, 0, &n->e[0].conn), SP_OK);
     end_output(n, 0);
 }
 

@@ -32,7 +32,7 @@ static void a_peer_opens_sends_and_ends(void **state) { /* RFC 9293 3.5, 3.6 */
 static struct rig *connecting(void) {
     struct rig *g = rig_new(plain);
     struct sp_addr from = {.ip = {192, 0, 2, 1}, .family = 4}, to = {.ip = {192, 0, 2, 9}, .family = 4, .port = 40000};
-    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, &g->conn), SP_OK);
+    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, 0, &g->conn), SP_OK);
     EXPECT(TCP_SYN, 0, 0, 0);
     g->our_port = g->out.sport;
     assert_true(g->our_port >= 32768);
@@ -63,9 +63,27 @@ static void we_open_and_end_first(void **state) { /* RFC 9293 3.6.1 */
     struct sp_addr from = {.ip = {192, 0, 2, 1}, .family = 4, .port = g->our_port},
                    to = {.ip = {192, 0, 2, 9}, .family = 4, .port = 40000};
     struct sp_tcp_conn *again;
-    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, &again), SP_ERR_EXIST);
+    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, 0, &again), SP_ERR_EXIST);
     pass(g, 2 * TCP_MSL);
-    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, &again), SP_OK);
+    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, 0, &again), SP_OK);
+    rig_free(g);
+}
+
+static void a_number_of_the_callers_choice(void **state) {
+    (void)state;
+    struct rig *g = connecting();
+    struct sp_addr from = {.ip = {192, 0, 2, 1}, .family = 4}, to = {.ip = {192, 0, 2, 9}, .family = 4, .port = 40001};
+    struct sp_tcp_conn *chosen, *next;
+    uint64_t number = SP_CONNECT_ID | 5;
+    assert_true(sp_tcp_number(g->conn) < SP_CONNECT_ID);
+    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, number, &chosen), SP_OK);
+    assert_int_equal(sp_tcp_number(chosen), number);
+    assert_ptr_equal(sp_tcp_by_number(g->tcp, number), chosen);
+    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, number, &next), SP_ERR_EXIST);
+    assert_int_equal(sp_tcp_connect(g->tcp, g->now, &from, &to, 0, &next), SP_OK);
+    assert_int_equal(sp_tcp_number(next), sp_tcp_number(g->conn) + 1);
+    sp_tcp_reset(g->tcp, g->now, chosen);
+    assert_null(sp_tcp_by_number(g->tcp, number));
     rig_free(g);
 }
 
@@ -383,6 +401,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_opens_sends_and_ends),
         cmocka_unit_test(we_open_and_end_first),
+        cmocka_unit_test(a_number_of_the_callers_choice),
         cmocka_unit_test(both_open_at_once),
         cmocka_unit_test(both_end_at_once),
         cmocka_unit_test(nobody_answers),
