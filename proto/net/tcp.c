@@ -16,6 +16,11 @@ static void defaults(struct sp_tcp_config *c) {
     DEFAULT(give_up, 900 * SP_SEC);
 }
 
+static void new_secrets(struct sp_tcp *t) {
+    sp_rng_fill(t->config.rng, t->isn_key, sizeof t->isn_key);
+    sp_rng_fill(t->config.rng, t->cookie_key, sizeof t->cookie_key);
+}
+
 sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config) {
     if (config->mtu < 576 || config->port_count > SP_TCP_PORTS || config->receive_max > (1u << 30) ||
         config->send_max > (1u << 30))
@@ -27,8 +32,7 @@ sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config) {
     defaults(&t->config);
     t->link = (struct sp_tcp_link){config->mtu, config->mtu, config->segments, config->segments};
     sp_rng_fill(config->rng, t->key, sizeof t->key);
-    sp_rng_fill(config->rng, t->isn_key, sizeof t->isn_key);
-    sp_rng_fill(config->rng, t->cookie_key, sizeof t->cookie_key);
+    new_secrets(t);
     sp_table_init(&t->conns, config->mem, t->config.connections);
     sp_table_init(&t->numbers, config->mem, t->config.connections);
     sp_table_init(&t->waits, config->mem, t->config.time_waits);
@@ -79,6 +83,15 @@ void sp_tcp_free(struct sp_tcp *t) {
     sp_table_free(&t->numbers);
     sp_table_free(&t->waits);
     sp_mem_free(t->config.mem, t, sizeof *t);
+}
+
+void sp_tcp_resumed(struct sp_tcp *t) {
+    struct sp_table_cursor cursor = {0};
+    tcp_tidy(t);
+    for (struct sp_link *l; (l = sp_table_each(&t->conns, &cursor)) != NULL;)
+        tcp_conn_over(t, SP_CONTAINER(l, struct sp_tcp_conn, link), SP_ERR_STATE);
+    tcp_wait_free_all(t);
+    new_secrets(t);
 }
 
 /* ---- finding ---- */

@@ -40,12 +40,22 @@ struct sp_tcp_config {
     sp_duration give_up;  /* 15 min without progress (RFC 9293 3.8.3, R2) */
 };
 
+/* Sets the limits such that all that TCP allocates stays below so many bytes, at least 32 KiB: five eighths for buffers, of which one
+ * connection has a quarter at most; the rest for connections, a quarter of which may be half-open, and for those in TIME-WAIT. */
+void sp_tcp_limits_for(struct sp_tcp_config *ret, size_t memory);
+
 struct sp_tcp;
 struct sp_tcp_conn;
 
 /* ERR_RANGE: MTU below 576 or counts; ERR_FULL: no memory. */
 SP_CHECK sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config);
 void sp_tcp_free(struct sp_tcp *t);
+
+/* The machine was saved and goes on, elsewhere or later, and perhaps more than once from the same save: to be called before anything
+ * else, when the rng was seeded anew. All connections are over without a segment (SP_TCP_CLOSED, ERR_STATE, follows for those that were
+ * told of), TIME-WAITs are forgotten, and so are segments without a connection; the secrets of sequence numbers, ports (RFC 6528, 6056)
+ * and cookies are new. */
+void sp_tcp_resumed(struct sp_tcp *t);
 
 /* A segment, out of its IP packet. Addresses of IPv4 stand in the first 4 bytes, the rest zero. */
 struct sp_tcp_packet {

@@ -150,4 +150,5 @@ void tcp_wait_free_all(struct sp_tcp *t) {
         sp_ring_remove(&s->ring);
         sp_mem_free(t->config.mem, s, sizeof *s);
     }
+    t->stray_count = 0;
 }
