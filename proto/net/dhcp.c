@@ -88,6 +88,7 @@ static void lose(struct sp_net *net) {
     put_ip(router, net->dhcp.router);
     sp_net_router_remove(net, 4, router, FROM_DHCP);
     net->mtu4 = net->config.mtu;
+    sp_net_segment_link(net);
 }
 
 static void start(struct sp_net *net, sp_instant now) {
@@ -220,6 +221,7 @@ static void take_rest(struct sp_net *net, sp_instant now, const struct dhcp_mess
     if (usable(m->router))
         sp_net_router_set(net, now, 4, router, FROM_DHCP, SP_NEVER);
     net->mtu4 = m->mtu >= 576 && m->mtu <= net->config.mtu ? m->mtu : net->config.mtu;
+    sp_net_segment_link(net);
     d->server = m->server;
     d->resolver_count = m->resolver_count;
     memcpy(d->resolvers, m->resolvers, sizeof d->resolvers);

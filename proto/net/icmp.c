@@ -39,6 +39,16 @@ static void echo(struct sp_net *net, sp_instant now, const struct packet *p) {
     icmp_send(net, now, &ip);
 }
 
+/* Of datagrams nobody here wants to know that they did not arrive. The hard errors: RFC 1122 4.2.3.9, RFC 1812 5.2.7.1. */
+static void unreachable(struct sp_net *net, sp_instant now, const struct packet *p) {
+    uint8_t code = p->data[1];
+    bool too_big = code == 4, hard = code == 2 || code == 3 || code == 13;
+    uint32_t mtu = too_big ? sp_get_u16(p->data + 6) : 0; /* RFC 1191 4; 0: a router that does not say it */
+    bool useful = (hard || (too_big && mtu != 0)) && sp_net_segment_error(net, now, 4, p->data + 8, p->len - 8, mtu);
+    if (!useful)
+        sp_net_dropped(net, too_big ? SP_NET_DROP_PMTU : SP_NET_DROP_ICMP);
+}
+
 void sp_net_icmp_input(struct sp_net *net, sp_instant now, const struct packet *p) {
     if (p->len < 8 || sp_csum_fold(sp_csum_add(0, p->data, p->len)) != 0xffff) {
         sp_net_dropped(net, p->len < 8 ? SP_NET_DROP_ICMP : SP_NET_DROP_CSUM);
@@ -46,12 +56,10 @@ void sp_net_icmp_input(struct sp_net *net, sp_instant now, const struct packet *
     }
     if (p->data[0] == ECHO && p->data[1] == 0)
         echo(net, now, p);
-    else if (p->data[0] == UNREACHABLE && p->data[1] == 4)
-        sp_net_dropped(net, SP_NET_DROP_PMTU);
-    else
-        sp_net_dropped(
-            net,
-            SP_NET_DROP_ICMP); /* a server has nobody to tell that its answer did not arrive; redirects are refused */
+    else if (p->data[0] == UNREACHABLE)
+        unreachable(net, now, p);
+    else /* redirects are refused */
+        sp_net_dropped(net, SP_NET_DROP_ICMP);
 }
 
 void sp_net_icmp_error(struct sp_net *net, sp_instant now, const struct packet *p, uint8_t type, uint8_t code,

@@ -3,6 +3,7 @@
 enum {
     UNREACHABLE = 1,
     TOO_BIG = 2,
+    PARAMETER = 4,
     ECHO = 128,
     ECHO_REPLY = 129,
     MLD_QUERY = 130,
@@ -53,6 +54,16 @@ static void mld(struct sp_net *net, sp_instant now, const struct packet *p) {
         sp_net_mld_report(net, now);
 }
 
+/* Packet too big (RFC 8201 4: none is believed that says less than every link carries), or nobody answers (RFC 5927 4.2:
+ * prohibited, port, next header). False: of no use. */
+static bool error(struct sp_net *net, sp_instant now, const struct packet *p) {
+    uint8_t type = p->data[0], code = p->data[1];
+    uint32_t mtu = type == TOO_BIG ? sp_get_u32(p->data + 4) : 0;
+    bool hard = (type == UNREACHABLE && (code == 1 || code == 4)) || (type == PARAMETER && code == 1);
+    bool useful = hard || (type == TOO_BIG && mtu >= SP_NET_MTU_MIN);
+    return useful && sp_net_segment_error(net, now, 6, p->data + 8, p->len - 8, mtu);
+}
+
 void sp_net_icmp6_input(struct sp_net *net, sp_instant now, const struct packet *p) {
     if (p->len < 8 || !sp_net_csum_ok(p)) {
         sp_net_dropped(net, p->len < 8 ? SP_NET_DROP_ICMP : SP_NET_DROP_CSUM);
@@ -71,7 +82,7 @@ void sp_net_icmp6_input(struct sp_net *net, sp_instant now, const struct packet 
         sp_net_dropped(net, SP_NET_DROP_OTHER);
     else if (type == ECHO && p->data[1] == 0)
         echo(net, now, p);
-    else
+    else if (!error(net, now, p))
         sp_net_dropped(net, type == TOO_BIG ? SP_NET_DROP_PMTU : SP_NET_DROP_ICMP);
 }
 

@@ -125,6 +125,7 @@ struct packet {
 struct ip_out {
     uint8_t family, proto, ttl, ecn;
     bool alert; /* IPv6: a hop-by-hop header with a router alert, for MLD */
+    bool df;    /* IPv4: not to be fragmented */
     uint8_t src[16], dst[16];
     uint8_t head[8];
     size_t head_len;
@@ -162,7 +163,8 @@ struct sp_net {
     uint32_t generation;
     uint16_t mtu4, mtu6;
     uint8_t hop_limit;
-    bool offload4, offload6; /* the device completes UDP checksums */
+    unsigned device; /* SP_NET_SUM4 ...: what it does for us */
+    struct sp_tcp *tcp;
     sp_duration reachable, retrans; /* of routers' advertisements */
     uint8_t hash_key[16];
     struct sp_timers timers;
@@ -173,6 +175,7 @@ struct sp_net {
     size_t frame_size;
     unsigned waiting;
     struct frames out;
+    struct frame *shown; /* whose bytes were handed out; free with the next call */
     /* neighbours */
     struct neigh *neigh_store, *neigh_free;
     struct sp_table neighbours;
@@ -283,6 +286,11 @@ SP_CHECK sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct i
 void sp_net_ip_send(struct sp_net *net, sp_instant now, const struct ip_out *ip, const uint8_t *mac);
 /* The transport checksum over pseudo header, head and data. */
 uint16_t sp_net_ip_csum(const struct ip_out *ip);
+/* Ethernet and IP header of a packet in one piece, with len bytes of payload. */
+void sp_net_ip_head(struct sp_wr *w, const struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC], size_t len);
+/* A frame to be filled and to wait for its neighbour; NULL: there is no room, counted. */
+struct frame *sp_net_frame_waiting(struct sp_net *net);
+void sp_net_send_failed(struct sp_net *net, sp_err err); /* counts it */
 
 /* ---- ipv4.c, ipv6.c, frag.c ---- */
 bool sp_net_ipv4_input(struct sp_net *net, sp_instant now, struct packet *p, const uint8_t *data, size_t len,
@@ -294,6 +302,16 @@ SP_CHECK sp_err sp_net_frag_new_all(struct sp_net *net);
  * until the next call. */
 bool sp_net_frag_input(struct sp_net *net, sp_instant now, struct packet *p, uint32_t id, size_t offset, bool more);
 void sp_net_frag_forget(struct sp_net *net);
+
+/* ---- segment.c ---- */
+SP_CHECK sp_err sp_net_segment_new(struct sp_net *net, const struct sp_tcp_config *tcp);
+void sp_net_segment_link(struct sp_net *net); /* MTUs or offload have changed */
+void sp_net_segment_input(struct sp_net *net, sp_instant now, const struct packet *p);
+/* An ICMP error that quotes a packet of ours, from its IP header on. mtu 0: nobody will answer; else packets may not be larger.
+ * False: it is of no use. */
+bool sp_net_segment_error(struct sp_net *net, sp_instant now, uint8_t family, const uint8_t *quoted, size_t len, uint32_t mtu);
+/* The next frame of TCP's; false: none. */
+bool sp_net_segment_output(struct sp_net *net, sp_instant now, struct sp_net_gather *ret);
 
 /* ---- udp.c, icmp.c, icmp6.c, nd.c, ra.c, mld.c, dhcp.c ---- */
 struct udp {

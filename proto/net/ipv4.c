@@ -71,6 +71,11 @@ static bool deliver(struct sp_net *net, sp_instant now, struct packet *p, struct
     case IP_ICMP:
         sp_net_icmp_input(net, now, p);
         return false;
+    case IP_TCP:
+        if (net->tcp != NULL) {
+            sp_net_segment_input(net, now, p);
+            return false;
+        } /* fall through */
     default:
         sp_net_dropped(net, p->proto == IP_TCP ? SP_NET_DROP_TCP : SP_NET_DROP_PROTO);
         sp_net_icmp_error(net, now, p, 3, 2, 0); /* protocol unreachable */

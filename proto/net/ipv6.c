@@ -161,6 +161,11 @@ static bool deliver(struct sp_net *net, sp_instant now, struct packet *p, struct
     switch (p->proto) {
     case IP_UDP:
         return sp_net_udp_input(net, now, p, ret);
+    case IP_TCP:
+        if (net->tcp != NULL) {
+            sp_net_segment_input(net, now, p);
+            return false;
+        } /* fall through */
     default:
         sp_net_dropped(net, p->proto == IP_TCP ? SP_NET_DROP_TCP : SP_NET_DROP_PROTO);
         if (p->proto != IP_NONE)

@@ -73,6 +73,7 @@ sp_err sp_net_new(struct sp_net **ret, const struct sp_net_config *config) {
     if (net == NULL)
         return SP_ERR_FULL;
     net->config = *config;
+    net->config.tcp = NULL;
     defaults(&net->config);
     set_hostname(net, config->hostname);
     sp_rng_fill(config->rng, net->hash_key, sizeof net->hash_key);
@@ -82,6 +83,8 @@ sp_err sp_net_new(struct sp_net **ret, const struct sp_net_config *config) {
         err = sp_net_neigh_new_all(net);
     if (err == SP_OK)
         err = sp_net_frag_new_all(net);
+    if (err == SP_OK && config->tcp != NULL)
+        err = sp_net_segment_new(net, config->tcp);
     if (err != SP_OK) {
         sp_net_free(net);
         return err;
@@ -95,6 +98,7 @@ void sp_net_free(struct sp_net *net) {
         return;
     struct sp_mem *mem = net->config.mem;
     const struct sp_net_config *c = &net->config;
+    sp_tcp_free(net->tcp);
     if (net->neigh_store != NULL)
         sp_table_free(&net->neighbours);
     sp_mem_free(mem, net->neigh_store, c->neighbours * sizeof *net->neigh_store);
@@ -115,15 +119,16 @@ void sp_net_link(struct sp_net *net, sp_instant now, bool up) {
         sp_net_dropped(net, SP_NET_DROP_LINK);
     }
     reset(net);
+    sp_net_segment_link(net);
     sp_net_route_link(net, now, up);
     sp_net_addr_link(net, now, up);
     sp_net_ra_link(net, now, up);
     sp_net_dhcp_link(net, now, up);
 }
 
-void sp_net_offload(struct sp_net *net, bool ipv4, bool ipv6) {
-    net->offload4 = ipv4;
-    net->offload6 = ipv6;
+void sp_net_offload(struct sp_net *net, unsigned device) {
+    net->device = device;
+    sp_net_segment_link(net);
 }
 
 /* ---- frames ---- */
@@ -166,16 +171,32 @@ bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size
     return false;
 }
 
-size_t sp_net_output(struct sp_net *net, sp_instant now, uint8_t *frame, size_t cap) {
-    struct frame *f = sp_net_frames_take(&net->out);
+bool sp_net_gather(struct sp_net *net, sp_instant now, struct sp_net_gather *ret) {
+    if (net->shown != NULL)
+        sp_net_frame_free(net, net->shown);
+    struct frame *f = net->shown = sp_net_frames_take(&net->out);
     if (f == NULL)
-        return 0;
-    SP_ASSERT(f->len <= cap);
-    size_t len = f->len;
-    memcpy(frame, f->data, len);
-    sp_net_frame_free(net, f);
+        return sp_net_segment_output(net, now, ret);
+    ret->head_len = 0;
+    ret->spans = 1;
+    ret->span[0].data = f->data;
+    ret->span[0].len = ret->len = f->len;
+    ret->offload = (struct sp_offload){0};
     net->counts.frames_out++;
-    return len;
+    return true;
+}
+
+size_t sp_net_output(struct sp_net *net, sp_instant now, uint8_t *frame, size_t cap, struct sp_offload *ret) {
+    struct sp_net_gather g;
+    if (!sp_net_gather(net, now, &g))
+        return 0;
+    SP_ASSERT(g.len <= cap);
+    memcpy(frame, g.head, g.head_len);
+    frame += g.head_len;
+    for (unsigned i = 0; i < g.spans; frame += g.span[i++].len)
+        memcpy(frame, g.span[i].data, g.span[i].len);
+    *ret = g.offload;
+    return g.len;
 }
 
 /* ---- time ---- */
@@ -185,10 +206,13 @@ void sp_net_expire(struct sp_net *net, sp_instant now) {
         struct timer *due = SP_CONTAINER(t, struct timer, timer);
         due->fire(net, due, now);
     }
+    if (net->tcp != NULL)
+        sp_tcp_expire(net->tcp, now);
 }
 
 sp_instant sp_net_deadline(const struct sp_net *net) {
-    return sp_timers_next(&net->timers);
+    sp_instant own = sp_timers_next(&net->timers);
+    return net->tcp != NULL ? sp_instant_min(own, sp_tcp_deadline(net->tcp)) : own;
 }
 
 /* ---- looking ---- */

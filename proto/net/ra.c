@@ -105,8 +105,10 @@ static void on_options(struct sp_net *net, sp_instant now, struct sp_rd r) {
         } else if (type == OPTION_MTU && size == 1) {
             sp_rd_u16(&body);
             uint32_t mtu = sp_rd_u32(&body);
-            if (mtu >= SP_NET_MTU_MIN && mtu <= net->config.mtu)
+            if (mtu >= SP_NET_MTU_MIN && mtu <= net->config.mtu && mtu != net->mtu6) {
                 net->mtu6 = (uint16_t)mtu;
+                sp_net_segment_link(net);
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ static void head4(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t le
     sp_put_u16(h, (uint16_t)(0x4500 | ip->ecn));
     sp_put_u16(h + 2, (uint16_t)(IPV4_HEAD + len));
     sp_put_u16(h + 4, (uint16_t)ip->id);
-    sp_put_u16(h + 6, (uint16_t)((more ? 0x2000 : 0) | at / 8));
+    sp_put_u16(h + 6, (uint16_t)((ip->df ? 0x4000 : 0) | (more ? 0x2000 : 0) | at / 8));
     h[8] = ip->ttl;
     h[9] = ip->proto;
     sp_put_u16(h + 10, 0);
@@ -55,6 +55,15 @@ static void head6(struct sp_wr *w, const struct ip_out *ip, size_t at, size_t le
         sp_wr_u32(w, 0x05020000);                 /* RFC 2711: MLD */
         sp_wr_u16(w, 0x0100);                     /* padding */
     }
+}
+
+void sp_net_ip_head(struct sp_wr *w, const struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC],
+                    size_t len) {
+    sp_net_ether(w, net, mac, ip->family == 4 ? ETHER_IPV4 : ETHER_IPV6);
+    if (ip->family == 4)
+        head4(w, ip, 0, len, false);
+    else
+        head6(w, ip, 0, len, false, false);
 }
 
 static bool is_whole(const struct sp_net *net, const struct ip_out *ip, size_t head) {
@@ -105,27 +114,30 @@ sp_err sp_net_ip_hop(struct sp_net *net, sp_instant now, const struct ip_out *ip
     return sp_net_neigh_use(net, now, ip->family, next, ret_mac, ret);
 }
 
-static void count_failure(struct sp_net *net, sp_err err) {
+void sp_net_send_failed(struct sp_net *net, sp_err err) {
     sp_net_dropped(net, err == SP_ERR_NOENT  ? SP_NET_DROP_ROUTE
                         : err == SP_ERR_FULL ? SP_NET_DROP_NEIGHBOUR
                                              : SP_NET_DROP_SIZE);
 }
 
+struct frame *sp_net_frame_waiting(struct sp_net *net) {
+    if (net->waiting < net->config.frames / 2u)
+        return sp_net_frame_new(net);
+    sp_net_dropped(net, SP_NET_DROP_WAITING);
+    return NULL;
+}
+
 /* A frame of its own for the next fragment, into the queue or where it waits. */
 static sp_err queue(struct sp_net *net, const struct ip_out *ip, const uint8_t *mac, struct neigh *wait, size_t at,
                     size_t *next) {
-    bool full = wait != NULL && net->waiting >= net->config.frames / 2u;
-    struct frame *f = full ? NULL : sp_net_frame_new(net);
-    if (f == NULL) {
-        if (full)
-            sp_net_dropped(net, SP_NET_DROP_WAITING);
+    struct frame *f = wait != NULL ? sp_net_frame_waiting(net) : sp_net_frame_new(net);
+    if (f == NULL)
         return SP_ERR_FULL;
-    }
     sp_err err =
         sp_net_ip_write(net, ip, wait != NULL ? sp_net_zero : mac, at, next, f->data, net->frame_size, &f->len);
     if (err != SP_OK) {
         sp_net_frame_free(net, f);
-        count_failure(net, err);
+        sp_net_send_failed(net, err);
     } else if (wait != NULL) {
         sp_net_neigh_wait(net, wait, f);
     } else {
@@ -140,7 +152,7 @@ void sp_net_ip_send(struct sp_net *net, sp_instant now, const struct ip_out *ip,
     if (mac == NULL) {
         sp_err err = sp_net_ip_hop(net, now, ip, hop, &wait);
         if (err != SP_OK && err != SP_ERR_AGAIN) {
-            count_failure(net, err);
+            sp_net_send_failed(net, err);
             return;
         }
         mac = hop;
@@ -192,8 +204,8 @@ static sp_err make(struct sp_net *net, sp_instant now, const struct sp_out *d, s
 
 /* A device completes what goes out at once and whole. */
 static bool can_offload(const struct sp_net *net, const struct ip_out *ip) {
-    return ip->family == 4 ? net->offload4 && is_whole(net, ip, IPV4_HEAD)
-                           : net->offload6 && is_whole(net, ip, IPV6_HEAD);
+    return ip->family == 4 ? (net->device & SP_NET_SUM4) != 0 && is_whole(net, ip, IPV4_HEAD)
+                           : (net->device & SP_NET_SUM6) != 0 && is_whole(net, ip, IPV6_HEAD);
 }
 
 static void sum(struct ip_out *ip, bool partial) {
@@ -210,9 +222,14 @@ static sp_err send_one(struct sp_net *net, sp_instant now, const struct sp_out *
     struct neigh *wait = NULL;
     SP_TRY(make(net, now, d, c, &ip));
     sp_err hop = sp_net_ip_hop(net, now, &ip, mac, &wait);
-    c->partial = hop == SP_OK && can_offload(net, &ip);
+    bool partial = hop == SP_OK && can_offload(net, &ip);
+    c->offload = (struct sp_offload){.needs_csum = partial};
+    if (partial) {
+        c->offload.csum_start = ip.family == 4 ? IPV4_HEAD : IPV6_HEAD;
+        c->offload.csum_offset = 6;
+    }
     if (c->fragment == 0) /* later fragments do not carry it */
-        sum(&ip, c->partial);
+        sum(&ip, partial);
     if (hop == SP_ERR_AGAIN) {
         if (queue(net, &ip, NULL, wait, c->fragment, &c->fragment) != SP_OK)
             c->fragment = 0; /* the rest of it would be of no use */
@@ -239,6 +256,6 @@ sp_err sp_net_send(struct sp_net *net, sp_instant now, const struct sp_out *data
         return SP_ERR_NOENT;
     }
     if (err != SP_OK && err != SP_ERR_AGAIN && err != SP_ERR_SPACE)
-        count_failure(net, err);
+        sp_net_send_failed(net, err);
     return err;
 }

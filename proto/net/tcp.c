@@ -283,6 +283,10 @@ bool sp_tcp_event(struct sp_tcp *t, struct sp_tcp_event *ret) {
 
 /* ---- the caller's ---- */
 
+const struct sp_tcp_config *sp_tcp_settings(const struct sp_tcp *t) {
+    return &t->config;
+}
+
 void sp_tcp_set_user(struct sp_tcp_conn *c, void *user) {
     c->user = user;
 }

@@ -49,6 +49,7 @@ struct sp_tcp_conn;
 
 /* ERR_RANGE: MTU below 576 or counts; ERR_FULL: no memory. */
 SP_CHECK sp_err sp_tcp_new(struct sp_tcp **ret, const struct sp_tcp_config *config);
+const struct sp_tcp_config *sp_tcp_settings(const struct sp_tcp *t); /* with the defaults */
 void sp_tcp_free(struct sp_tcp *t);
 
 /* The machine was saved and goes on, elsewhere or later, and perhaps more than once from the same save: to be called before anything

@@ -55,7 +55,8 @@ static void check_out(const uint8_t *f, size_t len) {
 
 static void drain(void) {
     uint8_t frame[14 + MTU];
-    for (size_t n; (n = sp_net_output(net, now, frame, sizeof frame)) > 0;)
+    struct sp_offload offload;
+    for (size_t n; (n = sp_net_output(net, now, frame, sizeof frame, &offload)) > 0;)
         check_out(frame, n);
 }
 

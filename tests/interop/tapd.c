@@ -2,7 +2,7 @@
  * its network.
  *
  *   tapd data=DIR tap=NAME [address=IP/BITS [gateway=IP]]... [dhcp] [ipv6] [slaac] [probe] [mtu=N] [port=N]
- * [udp-size=N] [hostname=NAME]
+ * [udp-size=N] [hostname=NAME] [no-tcp] [connections=N] [half-open=N] [tcp-memory=KIB]
  *
  * Serves from memory; signpostctl --data DIR operates it. The device must be there; it is attached to, and said to be
  * ready. Standard input takes the lines up, down (of the link), addresses, counts; each is answered by a line. Its end
@@ -31,7 +31,7 @@
 
 #define BATCH  32
 #define FRAME  (SP_NET_ETHER + SP_NET_MTU_MAX)
-#define MEMORY (4 * SP_CHUNK)
+#define MEMORY (16 * SP_CHUNK)
 
 struct tapd {
     struct spl_loop *loop;
@@ -41,6 +41,11 @@ struct tapd {
     struct sp_mem mem;
     struct sp_rng rng;
     struct sp_net_config net;
+    struct sp_tcp_config tcp;
+    struct sp_in in[BATCH]; /* of streams, that the core has not taken yet */
+    size_t in_at, in_count;
+    bool no_tcp;
+    bool delivering; /* what frames gave comes first */
     const char *data, *tap;
     int fd;
     uint8_t frames[BATCH][FRAME];
@@ -69,6 +74,26 @@ static sp_err core_input(void *ctx, sp_instant now, sp_wall wall, const struct s
     return sp_server_input(t->server, now, wall, in, n, taken);
 }
 
+/* Gives the core what there is to tell about streams. True: it took some of it, or there was room made. */
+static bool pump(struct tapd *t, sp_instant now, sp_wall wall, bool idle) {
+    size_t taken = 0;
+    if (t->delivering)
+        return false;
+    if (t->in_at == t->in_count) {
+        t->in_at = 0;
+        t->in_count = sp_direct_events(&t->direct, now, t->in, BATCH);
+    }
+    if (t->in_count == t->in_at)
+        return false;
+    (void)!sp_server_input(t->server, now, wall, t->in + t->in_at, t->in_count - t->in_at, &taken);
+    if (taken == 0 && idle) { /* it has nothing to send, and takes nothing */
+        sp_direct_refused(&t->direct, now, t->in + t->in_at, 1);
+        taken = 1;
+    }
+    t->in_at += taken;
+    return taken > 0;
+}
+
 static void core_expire(void *ctx, sp_instant now, sp_wall wall) {
     struct tapd *t = ctx;
     sp_direct_expire(&t->direct, now);
@@ -81,7 +106,7 @@ static sp_instant core_deadline(void *ctx) {
     return sp_direct_deadline(&t->direct, sp_server_deadline(t->server));
 }
 
-/* Datagrams become frames at once; the rest is the loop's. */
+/* Datagrams and streams become frames at once; the rest is the loop's. */
 static size_t core_output(void *ctx, sp_instant now, sp_wall wall, struct sp_out *out, size_t n) {
     struct tapd *t = ctx;
     size_t got, rest = 0;
@@ -90,9 +115,9 @@ static size_t core_output(void *ctx, sp_instant now, sp_wall wall, struct sp_out
         sp_direct_outputs(&t->direct, out, got);
         flush(t, now);
         for (size_t i = 0; i < got; i++)
-            if (out[i].kind != SP_OUT_DATAGRAM)
+            if (out[i].kind == SP_OUT_CONTROL)
                 out[rest++] = out[i];
-    } while (got > 0 && rest == 0);
+    } while (rest == 0 && (pump(t, now, wall, got == 0) || got > 0));
     return rest;
 }
 
@@ -112,8 +137,10 @@ static void deliver(struct tapd *t, const struct sp_direct_frame *frames, size_t
     while (n > 0) {
         struct sp_in in[BATCH];
         size_t taken, got = sp_direct_frames(&t->direct, spl_now(), frames, n, in, BATCH, &taken);
-        if (got > 0)
-            (void)spl_loop_deliver(t->loop, in, got);
+        t->delivering = true;
+        size_t done = got > 0 ? spl_loop_deliver(t->loop, in, got) : 0;
+        t->delivering = false;
+        sp_direct_refused(&t->direct, spl_now(), in + done, got - done);
         frames += taken;
         n -= taken;
     }
@@ -148,6 +175,40 @@ static void print_addresses(struct tapd *t) {
     printf("\n");
 }
 
+#define TCP_COUNTS(X)                                                                                                  \
+    X(segments_in)                                                                                                     \
+    X(segments_out)                                                                                                    \
+    X(bytes_in)                                                                                                        \
+    X(bytes_out)                                                                                                       \
+    X(accepted)                                                                                                        \
+    X(connected)                                                                                                       \
+    X(failed)                                                                                                          \
+    X(resets_in)                                                                                                       \
+    X(resets_out)                                                                                                      \
+    X(cookies_sent)                                                                                                    \
+    X(cookies_taken)                                                                                                   \
+    X(retransmitted)                                                                                                   \
+    X(timeouts)                                                                                                        \
+    X(early)                                                                                                           \
+    X(black_holes)
+
+static void print_tcp(struct tapd *t) {
+    const struct sp_tcp *tcp = sp_net_tcp(t->direct.net);
+    if (tcp == NULL)
+        return;
+    const struct sp_tcp_counts *c = sp_tcp_counts(tcp);
+    const struct sp_direct_counts *d = &t->direct.streams.counts;
+#define X(name) printf(", \"tcp_" #name "\": %llu", (unsigned long long)c->name);
+    TCP_COUNTS(X)
+#undef X
+    printf(", \"tcp_connections\": %zu, \"tcp_buffered\": %zu, \"memory\": %zu", sp_tcp_connections(tcp), sp_tcp_buffered(tcp), t->mem.used);
+    printf(", \"streams\": %u, \"streams_refused\": %llu, \"streams_cut_off\": %llu, \"streams_no_memory\": %llu", d->streams,
+           (unsigned long long)d->refused, (unsigned long long)d->cut_off, (unsigned long long)d->no_memory);
+    for (int i = 0; i < SP_TCP_DROP_COUNT; i++)
+        if (c->drops[i] > 0)
+            printf(", \"tcp_drop_%s\": %llu", sp_tcp_drop_name((enum sp_tcp_drop)i), (unsigned long long)c->drops[i]);
+}
+
 static void print_counts(struct tapd *t) {
     const struct sp_net_counts *c = sp_net_counts(t->direct.net);
     printf("{\"frames_in\": %llu, \"frames_out\": %llu, \"datagrams_in\": %llu, \"datagrams_out\": %llu, \"echoes\": "
@@ -159,6 +220,7 @@ static void print_counts(struct tapd *t) {
     for (int i = 0; i < SP_NET_DROP_COUNT; i++)
         if (c->drops[i] > 0)
             printf(", \"drop_%s\": %llu", sp_net_drop_name((enum sp_net_drop)i), (unsigned long long)c->drops[i]);
+    print_tcp(t);
     printf("}\n");
 }
 
@@ -219,6 +281,12 @@ static bool set_value(struct tapd *t, const char *name, char *value) {
         c->mtu = (uint16_t)atoi(value);
     else if (strcmp(name, "port") == 0)
         c->ports[0] = (uint16_t)atoi(value);
+    else if (strcmp(name, "connections") == 0)
+        t->tcp.connections = (uint32_t)atoi(value);
+    else if (strcmp(name, "half-open") == 0)
+        t->tcp.half_open = (uint32_t)atoi(value);
+    else if (strcmp(name, "tcp-memory") == 0)
+        t->tcp.memory = (size_t)atoi(value) << 10;
     else if (strcmp(name, "udp-size") == 0)
         t->config.udp_size_max = (uint16_t)atoi(value);
     else if (strcmp(name, "address") == 0)
@@ -230,8 +298,11 @@ static bool set_value(struct tapd *t, const char *name, char *value) {
     return true;
 }
 
-static bool set_flag(struct sp_net_config *c, const char *name) {
-    if (strcmp(name, "dhcp") == 0)
+static bool set_flag(struct tapd *t, const char *name) {
+    struct sp_net_config *c = &t->net;
+    if (strcmp(name, "no-tcp") == 0)
+        t->no_tcp = true;
+    else if (strcmp(name, "dhcp") == 0)
         c->dhcp = true;
     else if (strcmp(name, "ipv6") == 0)
         c->ipv6 = true;
@@ -250,7 +321,7 @@ static bool read_arguments(struct tapd *t, int argc, char **argv) {
         char *value = strchr(argv[i], '=');
         if (value != NULL)
             *value++ = 0;
-        if (value != NULL ? !set_value(t, argv[i], value) : !set_flag(&t->net, argv[i])) {
+        if (value != NULL ? !set_value(t, argv[i], value) : !set_flag(t, argv[i])) {
             fprintf(stderr, "tapd: cannot use the argument %s\n", argv[i]);
             return false;
         }
@@ -278,6 +349,7 @@ static bool open_net(struct tapd *t) {
     sp_mem_init(&t->mem, spl_grant_small(), MEMORY);
     t->net.mem = &t->mem;
     t->net.rng = &t->rng;
+    t->net.tcp = t->no_tcp ? NULL : &t->tcp;
     spl_seed(t->net.secret, sizeof t->net.secret);
     sp_err err = sp_direct_init(&t->direct, &t->net);
     if (err != SP_OK)

@@ -173,6 +173,21 @@ def test_nsupdate(tap, tmp_path):
         assert "192.0.2.77" in tap.dig(server, f"new{n}.rfc.example", "A")
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_dns_over_tcp(tap, server):
+    before = tap.counts()["tcp_accepted"]
+    out = tap.dig(server, "+tcp", "www.rfc.example", "A")
+    assert "status: NOERROR" in out and "192.0.2.2" in out and "(TCP)" in out
+    assert tap.counts()["tcp_accepted"] == before + 1
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_closed_ports_refuse_connections(tap, server):
+    code = ("import socket\n"
+            f"try:\n socket.create_connection(({server!r}, 999), timeout=3)\nexcept ConnectionRefusedError: print('refused')\n")
+    assert "refused" in tap.run("python3", "-c", code)
+
+
 def test_closed_ports_are_said(tap):
     """The kernel's socket gets the ICMP error."""
     for family, server in ((socket.AF_INET, SERVERS[0]), (socket.AF_INET6, SERVERS[1])):

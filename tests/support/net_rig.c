@@ -34,7 +34,7 @@ struct net_rig *net_rig_new(void) {
 static void collect(struct net_rig *g) {
     while (g->count < NET_FRAMES) {
         struct net_frame *f = &g->sent[g->count];
-        f->len = sp_net_output(g->net, g->now, f->data, sizeof f->data);
+        f->len = sp_net_output(g->net, g->now, f->data, sizeof f->data, &f->offload);
         if (f->len == 0)
             return;
         g->count++;

@@ -9,6 +9,7 @@
 struct net_frame {
     uint8_t data[SP_NET_ETHER + SP_NET_MTU_MAX];
     size_t len;
+    struct sp_offload offload;
 };
 
 struct net_rig {

@@ -141,7 +141,7 @@ static void a_device_completes_checksums(void **state) {
     size_t taken;
     static uint8_t data[3000] = {1, 2, 3};
     rig_new(&r);
-    sp_net_offload(r.d.net, true, false);
+    sp_net_offload(r.d.net, SP_NET_SUM4);
     struct sp_addr us = net_ip("192.0.2.1");
     struct sp_out out[] = {{.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("192.0.2.9"), .data = data, .len = 11},
                            {.kind = SP_OUT_DATAGRAM, .src = us, .dst = net_ip("192.0.2.9"), .data = data, .len = 3000},
@@ -150,21 +150,21 @@ static void a_device_completes_checksums(void **state) {
     assert_int_equal(give(&r, &arp, 1, in, 8, &taken), 0);
     sp_direct_outputs(&r.d, out, 3);
     assert_int_equal(sent(&r, &f), 42); /* the answer to ARP */
-    assert_false(r.d.partial);
+    assert_false(r.d.offload.needs_csum);
     assert_int_equal(sent(&r, &f), 53);
-    assert_true(r.d.partial);
+    assert_true(r.d.offload.needs_csum);
     assert_int_not_equal(net_transport_sum(&f), 0xffff);
     complete(&f, 34);
     assert_int_equal(net_transport_sum(&f), 0xffff);
     for (unsigned i = 0; i < 3; i++) { /* not of a part */
         assert_true(sent(&r, &f) > 0);
-        assert_false(r.d.partial);
+        assert_false(r.d.offload.needs_csum);
     }
     assert_int_equal(sent(&r, &f), 42); /* who is 192.0.2.8? */
     arp = net_arp(2, net_rig_peer, "192.0.2.8", net_rig_mac, "192.0.2.1");
     assert_int_equal(give(&r, &arp, 1, in, 8, &taken), 0);
     assert_int_equal(sent(&r, &f), 53); /* nor of what has waited */
-    assert_false(r.d.partial);
+    assert_false(r.d.offload.needs_csum);
     assert_int_equal(net_transport_sum(&f), 0xffff);
     rig_free(&r);
 }

@@ -48,7 +48,7 @@ static void send_frames(struct spx_loop *l) {
     do {
         bool got = take_buffer(l, &f);
         f.len = (uint16_t)sp_direct_output(&l->direct, l->now, got ? f.data : nowhere, SPX_NET_ROOM);
-        f.blank = l->direct.partial;
+        f.blank = l->direct.offload.needs_csum;
         if (got)
             spx_netfront_send(&l->net.net, &f);
     } while (f.len > 0);
@@ -175,7 +175,7 @@ static void tell_link(struct spx_loop *l) {
     struct sp_in link;
     if (l->net_up != l->net.up) {
         l->net_up = l->net.up;
-        sp_net_offload(l->direct.net, l->net.sums4, l->net.sums6);
+        sp_net_offload(l->direct.net, (l->net.sums4 ? SP_NET_SUM4 : 0) | (l->net.sums6 ? SP_NET_SUM6 : 0));
         sp_net_link(l->direct.net, l->now, l->net_up);
     }
     if (sp_direct_link(&l->direct, &link))
