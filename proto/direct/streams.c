@@ -23,7 +23,7 @@ struct stream {
     size_t window, credit; /* credit: what the core may still write */
     size_t unread;         /* given to the core, not yet said to be taken to the peer, who does not read our bytes */
     /* of a core that reads by credit */
-    bool by_credit, ended, end_told;
+    bool by_credit, ended, end_told, end_said; /* ended: by the peer; said: by the core */
     size_t allow; /* bytes that it takes */
     struct sp_direct_piece *first, **last;
 };
@@ -90,7 +90,7 @@ static struct stream *stream_new(struct sp_direct_streams *s, uint64_t id, struc
     sp_ring_init(&st->sending);
     st->id = id;
     st->conn = conn;
-    st->window = st->credit = s->window;
+    st->window = s->window;
     st->last = &st->first;
     if (conn != NULL)
         sp_tcp_set_user(conn, st);
@@ -138,6 +138,7 @@ static void break_off(struct sp_direct_streams *s, sp_instant now, struct stream
     reset(s, now, st);
     drop_pieces(s, st);
     sp_ring_remove(&st->wait);
+    sp_ring_remove(&st->sending);
     st->err = err;
     tell(s, st);
 }
@@ -168,7 +169,7 @@ static bool give_bytes(struct sp_direct_streams *s, sp_instant now, struct strea
     if (st->conn == NULL)
         return true;
     /* Who does not take replies is not read from either, or not much. */
-    if (st->credit < st->window / 2)
+    if (st->credit < st->window / 2 && !st->end_said)
         st->unread += len;
     else
         sp_tcp_consumed(s->tcp, now, st->conn, len);
@@ -231,19 +232,19 @@ static void widen(struct sp_direct_streams *s, struct stream *st) {
     }
 }
 
-/* What was acknowledged may be written again. */
+/* What was acknowledged may be written again: TCP promises the room. In parts that are worth a word. */
 static bool give_credit(struct sp_direct_streams *s, sp_instant now, struct stream *st, struct sp_in *ret) {
-    size_t room = sp_tcp_room(s->tcp, st->conn), most = sp_tcp_settings(s->tcp)->send_max, queued = most - room;
-    if (room == 0 && most > 0)
-        return false;
+    size_t queued = sp_tcp_settings(s->tcp)->send_max - sp_tcp_room(s->tcp, st->conn);
+    size_t known = queued + st->credit, step = st->window / 4;
     if (queued == 0)
         sp_ring_remove(&st->sending);
-    bool short_of = st->credit < st->window / 4;
-    if (queued + st->credit >= st->window || (queued > 0 && !short_of && st->window - queued - st->credit < st->window / 4))
+    if (known >= st->window || (queued > 0 && st->window - known < step))
         return false;
-    if (short_of)
+    if (st->credit < step)
         widen(s, st);
-    size_t more = st->window - queued - st->credit;
+    size_t more = sp_tcp_promise(s->tcp, now, st->conn, st->window - queued);
+    if (more == 0) /* SP_TCP_ROOM follows */
+        return false;
     st->credit += more;
     if (st->unread > 0 && st->credit >= st->window / 2) {
         sp_tcp_consumed(s->tcp, now, st->conn, st->unread);
@@ -251,6 +252,11 @@ static bool give_credit(struct sp_direct_streams *s, sp_instant now, struct stre
     }
     *ret = (struct sp_in){.kind = SP_IN_STREAM_CREDIT, .id = st->id, .credit = more};
     return true;
+}
+
+static void look_for_credit(struct sp_direct_streams *s, struct stream *st) {
+    if (sp_ring_alone(&st->sending) && st->state == STREAM_OPEN && st->conn != NULL && !st->end_said)
+        sp_ring_append(&s->sending, &st->sending);
 }
 
 /* ---- what TCP says ---- */
@@ -276,6 +282,7 @@ static bool on_opened(struct sp_direct_streams *s, sp_instant now, struct sp_tcp
     s->counts.connected += st->state == STREAM_CONNECTING;
     st->state = STREAM_OPEN;
     sp_ring_remove(&st->wait);
+    st->credit = sp_tcp_promise(s->tcp, now, conn, st->window);
     *ret = (struct sp_in){.kind = SP_IN_STREAM_OPEN, .id = st->id, .credit = st->credit};
     sp_tcp_ends(conn, &ret->dst, &ret->src);
     return true;
@@ -353,8 +360,10 @@ static bool on_event(struct sp_direct_streams *s, sp_instant now, const struct s
     case SP_TCP_CLOSED:
         on_closed(s, st, ev->err);
         return false;
-    case SP_TCP_OPENED:
     case SP_TCP_ROOM:
+        look_for_credit(s, st);
+        return false;
+    case SP_TCP_OPENED:
         break;
     }
     return false;
@@ -421,8 +430,8 @@ static void write_out(struct sp_direct_streams *s, sp_instant now, struct stream
     st->credit -= out->len < st->credit ? out->len : st->credit;
     if (done < out->len)
         break_off(s, now, st, SP_ERR_FULL);
-    else if (sp_ring_alone(&st->sending))
-        sp_ring_append(&s->sending, &st->sending);
+    else
+        look_for_credit(s, st);
 }
 
 void sp_direct_streams_output(struct sp_direct_streams *s, sp_instant now, const struct sp_out *out) {
@@ -439,6 +448,8 @@ void sp_direct_streams_output(struct sp_direct_streams *s, sp_instant now, const
         tell(s, st);
         break;
     case SP_OUT_STREAM_END:
+        st->end_said = true;
+        sp_ring_remove(&st->sending);
         if (st->conn != NULL)
             sp_tcp_end(s->tcp, now, st->conn);
         break;
