@@ -27,11 +27,10 @@ static void dispatch(struct spl_loop *l, const struct sp_out *out) {
     case SP_OUT_STREAM_DATA:
     case SP_OUT_STREAM_CLOSE:
     case SP_OUT_STREAM_RESET:
-        if (l->tcp != NULL)
-            spl_tcp_output(l->tcp, out);
-        break;
     case SP_OUT_STREAM_CREDIT:
     case SP_OUT_STREAM_END:
+        if (l->tcp != NULL)
+            spl_tcp_output(l->tcp, out);
         break;
     case SP_OUT_CONTROL:
         if ((out->id & SPL_OWN_ID) == 0)

@@ -21,11 +21,31 @@ static bool known(const struct stream *st) {
     return st->state == STREAM_OPEN || st->state == STREAM_CONNECTING;
 }
 
-/* Connected ids are the core's, and few: they are searched for. Others tell where the stream stands. */
+static uint32_t *chain_of(struct spl_tcp *t, uint64_t id) {
+    return &t->chains[id % SPL_STREAM_CHAINS]; /* the core counts them up */
+}
+
+void spl_stream_name(struct spl_tcp *t, struct stream *st, uint64_t id) {
+    uint32_t *head = chain_of(t, id);
+    st->id = id;
+    st->chain = *head;
+    *head = (uint32_t)(st - t->streams);
+}
+
+static void forget_name(struct spl_tcp *t, struct stream *st) {
+    if ((st->id & SP_CONNECT_ID) == 0)
+        return;
+    uint32_t *at = chain_of(t, st->id);
+    while (*at != (uint32_t)(st - t->streams))
+        at = &t->streams[*at].chain;
+    *at = st->chain;
+}
+
+/* Connected ids are the core's. Others tell where the stream stands. */
 struct stream *spl_stream_find(struct spl_tcp *t, uint64_t id) {
     uint32_t at = (uint32_t)id;
     if ((id & SP_CONNECT_ID) != 0)
-        for (at = 0; at < t->cap && (!known(&t->streams[at]) || t->streams[at].id != id); at++)
+        for (at = *chain_of(t, id); at != SPL_STREAM_NONE && t->streams[at].id != id; at = t->streams[at].chain)
             ;
     return at < t->cap && t->streams[at].id == id && known(&t->streams[at]) ? &t->streams[at] : NULL;
 }
@@ -52,9 +72,10 @@ void spl_stream_drop(struct spl_tcp *t, struct stream *st, bool reset) {
         close(st->fd);
     free(st->tx);
     st->tx = NULL;
-    st->tx_at = st->tx_len = st->tx_cap = st->credit = 0;
+    st->tx_at = st->tx_len = st->tx_cap = st->credit = st->allowed = 0;
     st->state = STREAM_FREE;
-    st->broken = false;
+    st->broken = st->by_credit = st->peer_ended = st->ends = st->ended = false;
+    forget_name(t, st);
     st->id = 0;
     st->err = SP_OK;
     t->counts.closed++;
@@ -90,13 +111,22 @@ static void on_linger(struct stream *st, short what) {
 
 /* The peer has closed its side, or the connection broke. What the core said before may still go out. */
 static void peer_closed(struct spl_tcp *t, struct stream *st, bool error) {
-    struct sp_in in = {.kind = SP_IN_STREAM_CLOSE, .id = st->id};
+    struct sp_in in = {.kind = SP_IN_STREAM_CLOSE, .id = st->id, .err = st->by_credit ? SP_ERR_IO : SP_OK};
     if (error || st->tx_len == 0) {
         spl_stream_drop(t, st, false);
     } else {
         event_del(&st->rd);
         spl_stream_limit(st, STREAM_CLOSING, DRAIN_S);
     }
+    (void)!spl_loop_deliver(t->loop, &in, 1);
+}
+
+/* The peer has closed its side of a stream that is read by credit: the other side lives on. */
+static void peer_ended(struct spl_tcp *t, struct stream *st) {
+    struct sp_in in = {.kind = SP_IN_STREAM_END, .id = st->id};
+    st->peer_ended = true;
+    event_del(&st->rd);
+    spl_stream_mark(t, st); /* it may have been the last that was waited for */
     (void)!spl_loop_deliver(t->loop, &in, 1);
 }
 
@@ -107,13 +137,20 @@ static void on_read(evutil_socket_t fd, short what, void *ctx) {
         on_linger(st, what);
     if (st->state != STREAM_OPEN)
         return;
-    ssize_t n = recv(fd, t->in, SPL_STREAM_READ, MSG_DONTWAIT);
+    size_t most = !st->by_credit || st->allowed > SPL_STREAM_READ ? SPL_STREAM_READ : st->allowed;
+    ssize_t n = most > 0 ? recv(fd, t->in, most, MSG_DONTWAIT) : (errno = EAGAIN, -1);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (n == 0 && st->by_credit) {
+        peer_ended(t, st);
+        return;
+    }
     if (n <= 0) {
         peer_closed(t, st, n < 0);
         return;
     }
+    if (st->by_credit && (st->allowed -= (size_t)n) == 0)
+        event_del(&st->rd);
     struct sp_in in = {.kind = SP_IN_STREAM_DATA, .id = st->id, .data = t->in, .len = (size_t)n};
     if (spl_loop_deliver(t->loop, &in, 1) == 0 && spl_stream_find(t, in.id) == st)
         peer_closed(t, st, true); /* the core cannot take it, and a stream cannot lose bytes */
@@ -177,6 +214,19 @@ static void on_write(evutil_socket_t fd, short what, void *ctx) {
     spl_loop_turn(st->tcp->loop);
 }
 
+/* What can go at once does; the rest waits. */
+static sp_err put(struct stream *st, const uint8_t *data, size_t len) {
+    ssize_t n = 0;
+    if (st->tx_len == 0)
+        while ((n = send(st->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)) < 0 && errno == EINTR)
+            ;
+    if (n < 0 && errno != EAGAIN)
+        return SP_ERR_IO;
+    size_t sent = n > 0 ? (size_t)n : 0;
+    st->credit += sent;
+    return sent < len ? append(st, data + sent, len - sent) : SP_OK;
+}
+
 void spl_tcp_output(struct spl_tcp *t, const struct sp_out *out) {
     struct stream *st = spl_stream_find(t, out->id);
     if (st == NULL)
@@ -186,10 +236,31 @@ void spl_tcp_output(struct spl_tcp *t, const struct sp_out *out) {
         return;
     }
     spl_stream_mark(t, st);
-    if (out->kind == SP_OUT_STREAM_CLOSE)
+    if (out->kind == SP_OUT_STREAM_CLOSE) {
         spl_stream_limit(st, STREAM_CLOSING, DRAIN_S);
-    else if (append(st, out->data, out->len) != SP_OK)
+    } else if (out->kind == SP_OUT_STREAM_END) {
+        st->ends = true;
+    } else if (out->kind == SP_OUT_STREAM_CREDIT) {
+        st->by_credit = true;
+        st->allowed += out->credit;
+    } else if (!st->broken && put(st, out->data, out->len) != SP_OK) {
         st->broken = true;
+    }
+}
+
+/* Whether its bytes are wanted now. Who does not take replies is not read from either, unless the core has said how much it takes; it
+ * may lose patience meanwhile. */
+static bool readable(const struct stream *st) {
+    return st->by_credit ? st->allowed > 0 && !st->peer_ended : st->tx_len == 0;
+}
+
+/* The core's side has ended, and all of it is out. True: so has the peer's, and there is nothing left to do. */
+static bool end_side(struct stream *st) {
+    if (st->ends && !st->ended && st->tx_len == 0) {
+        shutdown(st->fd, SHUT_WR);
+        st->ended = true;
+    }
+    return st->ended && st->peer_ended;
 }
 
 static void linger(struct stream *st) {
@@ -202,7 +273,7 @@ static void linger(struct stream *st) {
 static bool settle(struct spl_tcp *t, struct stream *st, struct sp_in *in) {
     bool told = known(st);
     uint64_t id = st->id;
-    sp_err err = st->err;
+    sp_err err = st->err != SP_OK || !st->by_credit ? st->err : SP_ERR_IO;
     if (st->state == STREAM_LINGER)
         return false;
     if (st->broken || !push(st)) {
@@ -210,17 +281,23 @@ static bool settle(struct spl_tcp *t, struct stream *st, struct sp_in *in) {
         *in = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = id, .err = err};
         return told;
     }
-    if (st->tx_len > 0) {
-        /* Who does not take replies is not read from either; the core may lose patience meanwhile. */
-        event_del(&st->rd);
-        event_add(&st->wr, NULL);
-    } else if (st->state == STREAM_CLOSING) {
+    if (st->state == STREAM_CLOSING && st->tx_len == 0) {
         linger(st);
         return false;
-    } else {
-        event_del(&st->wr);
-        event_add(&st->rd, NULL);
     }
+    if (st->state == STREAM_OPEN && end_side(st)) {
+        spl_stream_drop(t, st, false);
+        *in = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = id};
+        return true;
+    }
+    if (st->tx_len > 0)
+        event_add(&st->wr, NULL);
+    else
+        event_del(&st->wr);
+    if (st->state == STREAM_OPEN && readable(st))
+        event_add(&st->rd, NULL);
+    else
+        event_del(&st->rd);
     *in = (struct sp_in){.kind = SP_IN_STREAM_CREDIT, .id = id, .credit = st->credit};
     told = told && st->credit > 0;
     st->credit = 0;
@@ -229,6 +306,8 @@ static bool settle(struct spl_tcp *t, struct stream *st, struct sp_in *in) {
 
 size_t spl_tcp_flush(struct spl_tcp *t, struct sp_in *in, size_t cap) {
     size_t n = 0;
+    while (t->failed_count > 0 && n < cap)
+        in[n++] = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = t->failed[--t->failed_count], .err = SP_ERR_FULL};
     while (t->dirty != SPL_STREAM_NONE && n < cap) {
         struct stream *st = &t->streams[t->dirty];
         uint32_t at = t->dirty;
@@ -301,11 +380,15 @@ struct spl_tcp *spl_tcp_room(struct spl_loop *loop, unsigned streams) {
     t->loop = loop;
     t->cap = streams + SPARE_STREAMS(streams);
     t->streams = calloc(t->cap, sizeof *t->streams);
-    if (t->streams == NULL) {
+    t->failed = calloc(t->cap, sizeof *t->failed);
+    if (t->streams == NULL || t->failed == NULL) {
+        free(t->streams);
+        free(t->failed);
         free(t);
         return NULL;
     }
     t->free = t->dirty = SPL_STREAM_NONE;
+    memset(t->chains, 0xff, sizeof t->chains);
     for (uint32_t i = t->cap; i-- > 0;) {
         t->streams[i].tcp = t;
         t->streams[i].next = t->free;
@@ -330,6 +413,7 @@ void spl_tcp_free(struct spl_tcp *t) {
     for (uint32_t i = 0; i < t->cap; i++)
         spl_stream_drop(t, &t->streams[i], false);
     free(t->streams);
+    free(t->failed);
     free(t);
 }
 

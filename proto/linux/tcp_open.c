@@ -152,11 +152,16 @@ void spl_tcp_connect(struct spl_loop *loop, uint64_t id, const struct sp_addr *t
     struct spl_tcp *t = loop->tcp;
     SP_ASSERT(t != NULL && (id & SP_CONNECT_ID) != 0 && spl_stream_find(t, id) == NULL);
     struct stream *st = spl_stream_take(t);
-    SP_ASSERT(st != NULL && "the core connects no more streams than were said");
+    if (st == NULL) {
+        SP_ASSERT(t->failed_count < t->cap && "the core connects no more streams than were said");
+        t->counts.failed++;
+        t->failed[t->failed_count++] = id;
+        return;
+    }
     struct sockaddr_storage ss;
     socklen_t len = spl_addr_to(to, &ss);
     t->counts.open++;
-    st->id = id;
+    spl_stream_name(t, st, id);
     st->state = STREAM_CONNECTING;
     st->fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     spl_stream_watch(st);

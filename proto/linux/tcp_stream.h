@@ -26,10 +26,15 @@ struct stream {
     size_t tx_at, tx_len, tx_cap; /* tx_len bytes from tx_at on wait to be sent */
     size_t credit;                /* sent, not yet given back */
     bool dirty, broken;           /* on the list of streams to look at; an error: close it */
+    bool by_credit;               /* the core says how much it takes: */
+    size_t allowed;               /* so much */
+    bool peer_ended, ends, ended; /* the peer sends no more; nor does the core, once tx is out; and that was said */
     uint32_t next;                /* in the list of dirty or of free streams; SPL_STREAM_NONE ends it */
+    uint32_t chain;               /* of connected streams whose ids have one hash */
 };
 
-#define SPL_STREAM_NONE UINT32_MAX
+#define SPL_STREAM_NONE   UINT32_MAX
+#define SPL_STREAM_CHAINS 256u
 #define SPL_STREAM_READ ((size_t)64 << 10)
 
 struct listener {
@@ -45,6 +50,9 @@ struct spl_tcp {
     unsigned listener_count;
     struct stream *streams;
     uint32_t cap, free, dirty;
+    uint32_t chains[SPL_STREAM_CHAINS]; /* connected streams, by id */
+    uint64_t *failed;                   /* ids that there was no room to connect: the next flush tells the core */
+    uint32_t failed_count;
     uint8_t in[SPL_STREAM_READ];
 };
 
@@ -59,6 +67,8 @@ void spl_stream_limit(struct stream *st, enum stream_state state, unsigned secon
 bool spl_stream_late(const struct stream *st, short what);
 /* A free stream, or NULL. */
 struct stream *spl_stream_take(struct spl_tcp *t);
+/* A stream that the core connects is found by this id from now on. */
+void spl_stream_name(struct spl_tcp *t, struct stream *st, uint64_t id);
 void spl_stream_watch(struct stream *st);
 /* The core gets to know an open stream; what it does not take is closed. */
 void spl_stream_introduce(struct spl_tcp *t, struct stream *st, const struct sp_addr *peer);
