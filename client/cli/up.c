@@ -31,16 +31,18 @@ static int serve(const struct spl_state *state, struct sp_agent_config *config, 
 int cli_up(const struct cli *cli, int argc, char **argv) {
     struct sp_agent_config config = {0};
     struct spl_agent_options options = {0};
-    int r = cli_up_args(&config, &options, argc, argv);
+    struct cli_user user = {0};
+    int r = cli_up_args(&config, &options, &user, argc, argv);
     if (r != CLI_OK)
         return r;
     struct spl_state state;
     struct spl_error err;
     if (cli_state(cli, &state, &config.id, &err) != SP_OK)
         return cli_fail(&err);
-    if (spl_state_lock(&state, &err) != SP_OK)
+    r = cli_user_names(&user, &config.id.zone);
+    if (r == CLI_OK && spl_state_lock(&state, &err) != SP_OK)
         r = cli_fail(&err);
-    else
+    else if (r == CLI_OK)
         r = serve(&state, &config, &options);
     sp_wipe(&config, sizeof config);
     spl_state_close(&state);

@@ -17,6 +17,8 @@
 struct up {
     struct sp_agent_config *config;
     struct spl_agent_options *options;
+    struct cli_user *user;
+    bool dns_asked;
     bool overlay_asked; /* some option is about the overlay alone */
 };
 
@@ -81,6 +83,7 @@ static int set_port(struct up *u, const char *text) {
 }
 
 static int set_dns(struct up *u, const char *text) {
+    u->dns_asked = true;
     if (spl_dns_mode_parse(text, &u->options->dns) != SP_OK)
         return cli_usage("up", "--dns %s: not one of auto, resolved, resolvconf, nss, none", text);
     return CLI_OK;
@@ -111,6 +114,15 @@ static int take_overlay(struct up *u, int c) {
         return add_stun(u, optarg);
     case 'c':
         return add_candidate(u, optarg);
+    case 'u':
+        o->userspace.on = true;
+        return CLI_OK;
+    case 'y':
+        return cli_user_proxy(u->user, optarg);
+    case 'f':
+        return cli_user_forward(u->user, optarg);
+    case 'S':
+        return cli_user_serve(u->user, optarg);
     default:
         return cli_usage("up", "see above");
     }
@@ -139,7 +151,21 @@ static int take(struct up *u, int c) {
     }
 }
 
-int cli_up_args(struct sp_agent_config *config, struct spl_agent_options *options, int argc, char **argv) {
+/* Options that leave nothing to do, or that are about something else than another. */
+static int check(const struct up *u) {
+    const struct sp_agent_config *c = u->config;
+    if (!c->publish_auto && c->publish_private)
+        return cli_usage("up", "--no-publish and --publish-private contradict each other");
+    if (!c->overlay.on && u->overlay_asked)
+        return cli_usage("up", "--register-only has no overlay, which other options are about");
+    if (c->overlay.no_relay && c->overlay.no_direct)
+        return cli_usage("up", "--no-relay and --no-direct leave no path");
+    if (c->overlay.userspace.on && (u->options->interface != NULL || u->dns_asked))
+        return cli_usage("up", "--userspace has no network device and leaves the host's names alone: no --interface, no --dns");
+    return cli_user_complete(u->user);
+}
+
+int cli_up_args(struct sp_agent_config *config, struct spl_agent_options *options, struct cli_user *user, int argc, char **argv) {
     static const struct option list[] = {
         {"publish", required_argument, NULL, 'p'},   {"no-publish", no_argument, NULL, 'n'},
         {"publish-private", no_argument, NULL, 'P'}, {"lease", required_argument, NULL, 'l'},
@@ -149,23 +175,22 @@ int cli_up_args(struct sp_agent_config *config, struct spl_agent_options *option
         {"stun", required_argument, NULL, 's'},
         {"dns", required_argument, NULL, 'd'},
         {"candidate", required_argument, NULL, 'c'},
+        {"userspace", no_argument, NULL, 'u'},
+        {"proxy", required_argument, NULL, 'y'},
+        {"forward", required_argument, NULL, 'f'},
+        {"serve", required_argument, NULL, 'S'},
 #ifdef SPL_RECORD
         {"record", required_argument, NULL, 'x'},
 #endif
         {NULL, 0, NULL, 0},
     };
-    struct up u = {config, options, false};
+    struct up u = {.config = config, .options = options, .user = user};
     int c, r = CLI_OK;
+    user->config = &config->overlay.userspace;
     config->publish_auto = config->overlay.on = true;
     while (r == CLI_OK && (c = getopt_long(argc, argv, "", list, NULL)) != -1)
         r = take(&u, c);
-    if (r != CLI_OK)
-        return r;
-    if (!config->publish_auto && config->publish_private)
-        return cli_usage("up", "--no-publish and --publish-private contradict each other");
-    if (!config->overlay.on && u.overlay_asked)
-        return cli_usage("up", "--register-only has no overlay, which other options are about");
-    if (config->overlay.no_relay && config->overlay.no_direct)
-        return cli_usage("up", "--no-relay and --no-direct leave no path");
-    return optind != argc ? cli_usage("up", "takes no argument") : CLI_OK;
+    if (r == CLI_OK && optind != argc)
+        r = cli_usage("up", "takes no argument");
+    return r == CLI_OK ? check(&u) : r;
 }

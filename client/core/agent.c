@@ -128,6 +128,14 @@ sp_err sp_agent_leave(struct sp_agent *a, sp_instant now) {
     return SP_OK;
 }
 
+void sp_agent_quit(struct sp_agent *a, sp_instant now) {
+    if (a->mesh != NULL) {
+        sp_mesh_turn(a->mesh, now, a->mesh->wall);
+        sp_mesh_stop(a->mesh, now, a->mesh->wall);
+    }
+    a->stop = true;
+}
+
 void sp_agent_status(const struct sp_agent *a, struct sp_agent_status *ret) {
     memset(ret, 0, sizeof *ret);
     ret->state = a->state;

@@ -61,6 +61,30 @@ struct sp_agent_memory {
     uint32_t generation; /* not stored */
 };
 
+/* Userspace mode: no network device, no privileges. The overlay ends in the agent; local programs come by a proxy (SOCKS5 and HTTP
+ * CONNECT) or by forwards to one device's port, and peers come to the ports that are served. The host listens at the addresses of
+ * proxies and forwards; the stream of a connection tells by its `dst` which it is. */
+#define SP_USERSPACE_PROXIES  4
+#define SP_USERSPACE_FORWARDS 32
+#define SP_USERSPACE_SERVES   8
+#define SP_USERSPACE_STREAMS  512
+
+struct sp_userspace_config {
+    bool on;
+    uint32_t streams; /* connections at once; 0: SP_USERSPACE_STREAMS */
+    unsigned proxy_count, forward_count, serve_count;
+    struct sp_addr proxies[SP_USERSPACE_PROXIES];
+    struct sp_userspace_forward {
+        struct sp_addr listen;
+        struct sp_name name; /* of the zone */
+        uint16_t port;
+    } forwards[SP_USERSPACE_FORWARDS];
+    struct sp_userspace_serve {
+        uint16_t port; /* of our overlay address */
+        struct sp_addr target;
+    } serves[SP_USERSPACE_SERVES];
+};
+
 /* The overlay: tunnels to peers, the control session, the local resolver. Off: the agent only registers. */
 struct sp_overlay_config {
     bool on;
@@ -77,6 +101,7 @@ struct sp_overlay_config {
     unsigned stun_count;
     struct sp_candidate extra[4]; /* candidates that the owner gives, or a port mapping */
     unsigned extra_count;
+    struct sp_userspace_config userspace;
 };
 
 struct sp_agent_config {
@@ -138,6 +163,9 @@ SP_CHECK sp_err sp_agent_join(struct sp_agent *a, const struct sp_token *token, 
 SP_CHECK sp_err sp_agent_up(struct sp_agent *a, sp_instant now);
 SP_CHECK sp_err sp_agent_down(struct sp_agent *a, sp_instant now);
 SP_CHECK sp_err sp_agent_leave(struct sp_agent *a, sp_instant now);
+/* The process ends: what lives in it alone ends too (connections of userspace mode), and peers are told. The name stays registered.
+ * SP_EV_STOP follows the last outputs. */
+void sp_agent_quit(struct sp_agent *a, sp_instant now);
 void sp_agent_status(const struct sp_agent *a, struct sp_agent_status *ret);
 void sp_agent_memory(const struct sp_agent *a, struct sp_agent_memory *ret);
 
@@ -150,11 +178,13 @@ void sp_agent_memory(const struct sp_agent *a, struct sp_agent_memory *ret);
  *   PING      name (as text; a single label is one of the zone), timeout ms as text -> "name", "address", "via" (the tactic's text),
  *             "endpoint", "rtt_us", "direct" BOOL; failed: no such device, no answer within the timeout, not up
  *   NETCHECK  runs behaviour discovery, then -> "udp" "ipv4" "ipv6" BOOL, "mapping", "filtering", "hairpin" (yes|no|unknown),
- *             "mapped" LIST, "mtu" U64 (0: not known), "signposts" LIST of RECORD ("address", "rtt_us" or "error") */
+ *             "mapped" LIST, "mtu" U64 (0: not known), "signposts" LIST of RECORD ("address", "rtt_us" or "error")
+ * In userspace mode STATUS has "userspace" (RECORD: "proxies" LIST of STR, "forwards" LIST of RECORD ("listen", "name", "port"), "serves"
+ * LIST of RECORD ("port", "target"), "connections" U64, "limit" U64, "counts" RECORD, "refusals" RECORD: by reason, those that came). */
 enum sp_agent_verb { SP_AGENT_OP_STATUS = 1, SP_AGENT_OP_DOWN, SP_AGENT_OP_LEAVE, SP_AGENT_OP_PING, SP_AGENT_OP_NETCHECK };
 
 /* The host contract. Inputs: SP_IN_DATAGRAM, SP_IN_LINK (all addresses of the host), SP_IN_CONTROL; with an overlay also
- * SP_IN_PACKET, SP_IN_RESOLVE, SP_IN_FORWARDED and streams of SP_EV_CONNECT. Outputs likewise, SP_OUT_PACKET among them.
+ * SP_IN_PACKET, SP_IN_RESOLVE, SP_IN_FORWARDED and streams of SP_EV_CONNECT; in userspace mode also streams of local programs. Outputs likewise, SP_OUT_PACKET among them.
  * A datagram that an input holds in its `dst` tells our own port: the socket's, for host candidates.
  * Events: SP_EV_STOP when a one-shot has ended; SP_EV_CONNECT, SP_EV_FORWARD. ERR_UNSUP for other inputs. A bad datagram is counted, never an error.
  */

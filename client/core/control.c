@@ -113,19 +113,6 @@ static void refuse(struct sp_control_slot *slot, const char *error, const char *
 
 /* ---- verbs of the overlay ---- */
 
-/* A name as the owner types it: a single label is one of the zone. */
-static bool read_name(const struct sp_agent *a, struct sp_rd *text, struct sp_name *ret) {
-    const char *p = (const char *)text->pos;
-    size_t len = sp_rd_left(text);
-    bool dot = false;
-    for (size_t i = 0; i < len; i++)
-        dot = dot || p[i] == '.';
-    if (len == 0 || sp_name_from_text(ret, p, len, dot ? NULL : &a->id.zone) != SP_OK)
-        return false;
-    sp_name_lower(ret);
-    return sp_name_under(ret, &a->id.zone) && !sp_name_equal(ret, &a->id.zone);
-}
-
 static bool read_ms(struct sp_rd *text, sp_duration *ret) {
     uint64_t ms = 0;
     if (sp_rd_left(text) == 0 || sp_rd_left(text) > 7)
@@ -147,7 +134,7 @@ static void begin_ping(struct sp_agent *a, struct sp_control_slot *slot, struct 
     if (sp_op_arg_next(args, &name_text) != SP_OK || sp_op_arg_next(args, &ms_text) != SP_OK || sp_rd_finish(args) != SP_OK ||
         !read_ms(&ms_text, &timeout))
         refuse(slot, "the agent does not understand the request", "use the signpost-agent command of the same version");
-    else if (!read_name(a, &name_text, &name))
+    else if (!sp_directory_read(&a->id.zone, (const char *)name_text.pos, sp_rd_left(&name_text), &name))
         refuse(slot, "no name of a device in this zone", "give a device's name, such as laptop");
     else if (!sp_ping_begin(a->mesh, (unsigned)(slot - a->slots), &name, timeout))
         refuse(slot, "too many pings at once", "try again in a moment");

@@ -45,6 +45,16 @@ void sp_directory_free(struct sp_directory *d) {
 
 /* ---- looking up ---- */
 
+bool sp_directory_read(const struct sp_name *zone, const char *text, size_t len, struct sp_name *ret) {
+    bool dot = false;
+    for (size_t i = 0; i < len; i++)
+        dot = dot || text[i] == '.';
+    if (len == 0 || sp_name_from_text(ret, text, len, dot ? NULL : zone) != SP_OK)
+        return false;
+    sp_name_lower(ret);
+    return sp_name_under(ret, zone) && !sp_name_equal(ret, zone);
+}
+
 static uint64_t name_hash(const struct sp_directory *d, const struct sp_name *name) {
     struct sp_name lower = *name;
     sp_name_lower(&lower);

@@ -38,6 +38,8 @@ SP_CHECK sp_err sp_directory_learn(struct sp_directory *d, const struct sp_name 
                                    enum sp_dir_source source, sp_instant now, struct sp_dir_entry **ret, bool *ret_replaced);
 void sp_directory_forget(struct sp_directory *d, struct sp_dir_entry *e);
 struct sp_dir_entry *sp_directory_name(const struct sp_directory *d, const struct sp_name *name);
+/* A device's name as people write it: a single label is one of the zone. False: no name, or of elsewhere. */
+bool sp_directory_read(const struct sp_name *zone, const char *text, size_t len, struct sp_name *ret);
 struct sp_dir_entry *sp_directory_addr(const struct sp_directory *d, const uint8_t overlay[16]);
 struct sp_dir_entry *sp_directory_key(const struct sp_directory *d, const uint8_t wg_pub[SP_X25519]);
 struct sp_dir_entry *sp_directory_each(const struct sp_directory *d, struct sp_table_cursor *cursor);

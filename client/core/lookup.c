@@ -129,6 +129,7 @@ void sp_lookup_named(struct sp_mesh *mesh, const struct sp_name *name, sp_err er
             finish(mesh, l, err, NULL, 0);
     }
     sp_ping_named(mesh, name);
+    sp_userspace_named(mesh, name, err);
 }
 
 void sp_lookup_reply(struct sp_mesh *mesh, uint64_t id, const uint8_t *reply, size_t len) {

@@ -85,6 +85,7 @@ static sp_err init(struct sp_mesh *mesh, const struct sp_agent_config *config, c
     sp_netcheck_init(mesh);
     SP_TRY(sp_outgoing_init(&mesh->out, &mesh->mem));
     SP_TRY(init_directory(mesh, config, key, now));
+    SP_TRY(sp_userspace_new(mesh));
     return init_wg(mesh, config, key, now);
 }
 
@@ -110,6 +111,7 @@ void sp_mesh_free(struct sp_mesh *mesh) {
         return;
     while (mesh->first != NULL)
         sp_peer_drop(mesh, mesh->first);
+    sp_userspace_free(mesh);
     sp_wg_free(mesh->wg);
     sp_directory_free(mesh->dir);
     sp_outgoing_free(&mesh->out);
@@ -139,6 +141,7 @@ void sp_mesh_stop(struct sp_mesh *mesh, sp_instant now, sp_wall wall) {
         return;
     mesh->now = now;
     mesh->wall = wall;
+    sp_userspace_stop(mesh);
     while (mesh->first != NULL) {
         if (sp_peer_up(mesh, mesh->first) && sp_peer_hop(mesh, mesh->first, &hop))
             (void)sp_send_plain(mesh, mesh->first->wg, &hop, bye, sizeof bye);
@@ -298,6 +301,10 @@ bool sp_mesh_roomy(const struct sp_mesh *mesh) {
 }
 
 bool sp_mesh_input(struct sp_mesh *mesh, const struct sp_in *in) {
+    if (sp_userspace_stream_is(mesh, in)) {
+        sp_userspace_stream(mesh, in);
+        return true;
+    }
     if (!mesh->active && in->kind != SP_IN_LINK && in->kind != SP_IN_RESOLVE)
         return in->kind != SP_IN_DATAGRAM;
     switch (in->kind) {
@@ -329,6 +336,7 @@ bool sp_mesh_input(struct sp_mesh *mesh, const struct sp_in *in) {
 
 void sp_mesh_settle(struct sp_mesh *mesh) {
     sp_receive_settle(mesh);
+    sp_userspace_settle(mesh);
     if (!mesh->active)
         return;
     if (mesh->lookups.waiting > 0)
@@ -345,6 +353,7 @@ void sp_mesh_expire(struct sp_mesh *mesh) {
     sp_uplink_expire(mesh);
     sp_netcheck_expire(mesh);
     sp_ping_expire(mesh);
+    sp_userspace_expire(mesh);
     while ((t = sp_timers_pop(&mesh->timers, mesh->now)) != NULL)
         sp_peer_expire(mesh, SP_CONTAINER(t, struct sp_peer, timer));
     sp_mesh_settle(mesh);
@@ -355,9 +364,10 @@ sp_instant sp_mesh_deadline(const struct sp_mesh *mesh) {
         return sp_lookup_deadline(mesh);
     sp_instant at = sp_instant_min(sp_wg_deadline(mesh->wg), sp_uplink_deadline(mesh));
     at = sp_instant_min(at, sp_instant_min(sp_netcheck_deadline(mesh), sp_lookup_deadline(mesh)));
+    at = sp_instant_min(at, sp_userspace_deadline(mesh));
     return sp_instant_min(at, sp_instant_min(sp_timers_next(&mesh->timers), sp_ping_deadline(mesh)));
 }
 
 bool sp_mesh_event(struct sp_mesh *mesh, struct sp_event *ret) {
-    return sp_uplink_event(mesh, ret) || sp_lookup_event(mesh, ret);
+    return sp_uplink_event(mesh, ret) || sp_lookup_event(mesh, ret) || sp_userspace_event(mesh, ret);
 }

@@ -14,6 +14,7 @@
 #include "client/core/segment.h"
 #include "client/core/stage.h"
 #include "client/core/uplink.h"
+#include "client/core/userspace.h"
 #include "proto/base/timers.h"
 #include "proto/wg/wg.h"
 
@@ -82,12 +83,13 @@ struct sp_mesh {
     struct sp_lookups lookups;
     struct sp_netcheck netcheck;
     struct sp_pinger pingers[SP_PINGERS];
+    struct sp_userspace *userspace; /* NULL: packets are the host's */
     struct sp_probe_budget probes[SP_MESH_PROBE_SLOTS];
     struct sp_mesh_counts counts;
     uint8_t scratch[2048]; /* one packet on its way to be split or joined */
 };
 
-/* ERR_FULL: no memory; ERR_BADKEY: the signpost's key is none. */
+/* ERR_FULL: no memory; ERR_BADKEY: the signpost's key is none; ERR_RANGE: the configuration of userspace mode. */
 SP_CHECK sp_err sp_mesh_new(struct sp_mesh **ret, const struct sp_agent_config *config, const struct sp_ed25519 *key,
                                struct sp_rng *rng, sp_instant now);
 void sp_mesh_free(struct sp_mesh *mesh); /* wipes keys, gives all memory back; may be NULL */
@@ -122,14 +124,18 @@ void sp_mesh_pump(struct sp_mesh *mesh);
 
 /* ---- packets of the host (send.c) ---- */
 void sp_send_packet(struct sp_mesh *mesh, const struct sp_in *in);
+/* The same of our own point's. */
+void sp_send_point(struct sp_mesh *mesh, const struct sp_point_packet *packet);
 /* One whole packet, finished, to a peer; it waits if there is no way yet. */
 void sp_send_to_peer(struct sp_mesh *mesh, struct sp_peer *p, const uint8_t *packet, size_t len);
 /* Sends what was waiting for this peer, as far as there is a way. */
 void sp_send_staged(struct sp_mesh *mesh, struct sp_peer *p);
 /* Seals a plaintext (not an IP packet) to a peer over a hop. False: no keypair, or no room. */
 bool sp_send_plain(struct sp_mesh *mesh, struct sp_wg_peer *wg, const struct sp_hop *hop, const uint8_t *data, size_t len);
-/* A packet for the host's network stack. */
+/* A packet for the host's network stack, or for our own point. */
 void sp_send_host(struct sp_mesh *mesh, const uint8_t *packet, size_t len);
+/* The same of one that stands in the outgoing, taken. */
+void sp_send_host_item(struct sp_mesh *mesh, const struct sp_out *item);
 /* Tells the host that this packet of its cannot be delivered. */
 void sp_send_unreachable(struct sp_mesh *mesh, const uint8_t *packet, size_t len, uint8_t code);
 

@@ -97,6 +97,26 @@ bool sp_outgoing_add(struct sp_outgoing *o, const struct sp_out *item) {
     return true;
 }
 
+static bool stands(const struct sp_outgoing *o, const uint8_t *data) {
+    return (uintptr_t)data >= (uintptr_t)o->arena && (uintptr_t)data < (uintptr_t)o->arena + SP_OUTGOING_BYTES;
+}
+
+size_t sp_outgoing_stream(struct sp_outgoing *o, uint64_t stream, const uint8_t *data, size_t len) {
+    struct sp_out item = {.kind = SP_OUT_STREAM_DATA, .id = stream, .data = data, .len = len};
+    if (len == 0 || SP_OUTGOING_ITEMS - o->count <= SP_OUTGOING_SPARE_ITEMS)
+        return 0;
+    if (!stands(o, data)) {
+        size_t left = SP_OUTGOING_BYTES - o->used;
+        left = left > SP_OUTGOING_SPARE ? left - SP_OUTGOING_SPARE : 0;
+        item.len = len < left ? len : left;
+        if (item.len == 0)
+            return 0;
+        memcpy(o->arena + o->used, data, item.len);
+        item.data = sp_outgoing_take(o, item.len);
+    }
+    return sp_outgoing_add(o, &item) ? item.len : 0;
+}
+
 size_t sp_outgoing_output(struct sp_outgoing *o, struct sp_out *out, size_t n) {
     size_t left = o->count - o->given, made = left < n ? left : n;
     memcpy(out, &o->items[o->given], made * sizeof *out);

@@ -12,6 +12,10 @@
 #define SP_OUTGOING_INPUT       ((size_t)160 << 10)
 #define SP_OUTGOING_INPUT_ITEMS 160u
 
+/* What streams leave of both to what must be told. */
+#define SP_OUTGOING_SPARE       ((size_t)64 << 10)
+#define SP_OUTGOING_SPARE_ITEMS 256u
+
 /* What one UDP GSO send takes. */
 #define SP_GSO_BYTES 65000u
 #define SP_GSO_COUNT 64u
@@ -44,6 +48,8 @@ void sp_outgoing_put(struct sp_outgoing *o, size_t len, const struct sp_out *ite
 uint8_t *sp_outgoing_take(struct sp_outgoing *o, size_t len);
 /* An item whose data stands elsewhere, or was taken before. False: full (counted). */
 bool sp_outgoing_add(struct sp_outgoing *o, const struct sp_out *item);
+/* Bytes for a stream: how many of them there was room for. Those that stand in the arena stay where they are. */
+size_t sp_outgoing_stream(struct sp_outgoing *o, uint64_t stream, const uint8_t *data, size_t len);
 size_t sp_outgoing_output(struct sp_outgoing *o, struct sp_out *out, size_t n);
 
 #endif

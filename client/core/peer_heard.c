@@ -164,6 +164,7 @@ static void closed(struct sp_mesh *mesh, struct sp_peer *p) {
     p->chosen = SP_PATH_NONE;
     p->interest = SP_INTEREST_NONE;
     p->heard_at = 0;
+    sp_userspace_bye(mesh, p);
 }
 
 static void on_split(struct sp_mesh *mesh, struct sp_peer *p, const struct sp_hop *from, const struct sp_probe *half) {

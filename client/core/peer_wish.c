@@ -121,6 +121,7 @@ void sp_peer_refused(struct sp_mesh *mesh, struct sp_peer *p, enum sp_peer_troub
     if (!sp_peer_up(mesh, p) || !sp_peer_hop(mesh, p, &hop)) {
         give_up(mesh, p);
         sp_ping_trouble(mesh, p);
+        sp_userspace_trouble(mesh, p);
     }
     if (trouble == SP_PEER_UNKNOWN)
         sp_uplink_pull(mesh);
@@ -168,6 +169,7 @@ static void expire_wish(struct sp_mesh *mesh, struct sp_peer *p) {
             p->trouble = sp_uplink_up(mesh) ? SP_PEER_SILENT : SP_PEER_UPLINK;
         give_up(mesh, p);
         sp_ping_trouble(mesh, p);
+        sp_userspace_trouble(mesh, p);
         return;
     }
     if (mesh->now >= p->shake_at) {

@@ -13,7 +13,7 @@ static void flush_joiner(struct sp_mesh *mesh) {
         return;
     mesh->joiner_open = false;
     if (sp_joiner_end(&mesh->joiner, &out))
-        (void)sp_outgoing_add(&mesh->out, &out);
+        sp_send_host_item(mesh, &out);
 }
 
 void sp_receive_settle(struct sp_mesh *mesh) {
@@ -39,7 +39,7 @@ static void to_host(struct sp_mesh *mesh, size_t len) {
     bool some;
     sp_joiner_add(&mesh->joiner, len, &out, &some);
     if (some)
-        (void)sp_outgoing_add(&mesh->out, &out);
+        sp_send_host_item(mesh, &out);
     mesh->counts.packets_out++;
 }
 

@@ -90,23 +90,33 @@ void sp_send_staged(struct sp_mesh *mesh, struct sp_peer *p) {
 
 /* ---- to the host ---- */
 
+void sp_send_host_item(struct sp_mesh *mesh, const struct sp_out *item) {
+    if (mesh->userspace != NULL)
+        sp_userspace_packet(mesh, item->data, item->len, &item->offload);
+    else
+        (void)sp_outgoing_add(&mesh->out, item);
+}
+
+static void host_packet(struct sp_mesh *mesh, size_t len) {
+    struct sp_out item = {.kind = SP_OUT_PACKET, .data = sp_outgoing_take(&mesh->out, len), .len = len};
+    sp_send_host_item(mesh, &item);
+}
+
 void sp_send_host(struct sp_mesh *mesh, const uint8_t *packet, size_t len) {
     uint8_t *buf = sp_outgoing_room(&mesh->out, len);
-    struct sp_out item = {.kind = SP_OUT_PACKET};
     if (buf == NULL)
         return;
     memcpy(buf, packet, len);
-    sp_outgoing_put(&mesh->out, len, &item);
+    host_packet(mesh, len);
 }
 
 void sp_send_unreachable(struct sp_mesh *mesh, const uint8_t *packet, size_t len, uint8_t code) {
     uint8_t *buf = sp_outgoing_room(&mesh->out, SP_TUNNEL_MAX);
-    struct sp_out item = {.kind = SP_OUT_PACKET};
     if (buf == NULL)
         return;
     size_t n = sp_tunnel_unreachable(mesh->resolver_addr, packet, len, code, buf, SP_TUNNEL_MAX);
     if (n > 0)
-        sp_outgoing_put(&mesh->out, n, &item);
+        host_packet(mesh, n);
 }
 
 /* ---- from the host ---- */
@@ -211,4 +221,16 @@ void sp_send_packet(struct sp_mesh *mesh, const struct sp_in *in) {
         return;
     }
     send_device(mesh, e, in);
+}
+
+void sp_send_point(struct sp_mesh *mesh, const struct sp_point_packet *packet) {
+    uint8_t *flat = mesh->userspace->flat;
+    struct sp_in in = {.kind = SP_IN_PACKET, .data = flat, .len = packet->len, .offload = packet->offload};
+    memcpy(flat, packet->head, packet->head_len);
+    flat += packet->head_len;
+    for (unsigned i = 0; i < packet->spans; i++) {
+        memcpy(flat, packet->span[i].data, packet->span[i].len);
+        flat += packet->span[i].len;
+    }
+    sp_send_packet(mesh, &in);
 }

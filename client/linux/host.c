@@ -86,6 +86,10 @@ static void on_effect(void *ctx, const struct sp_event *ev) {
     spl_overlay_effect(&((struct spl_agent *)ctx)->overlay, ev);
 }
 
+static void on_stop(void *ctx, sp_instant now) {
+    sp_agent_quit(((struct spl_agent *)ctx)->core, now);
+}
+
 /* ---- what the owner is told ---- */
 
 static void say_state(const struct sp_agent_status *s) {
@@ -157,14 +161,27 @@ static sp_err open_sockets(struct spl_agent *h, bool overlay, uint16_t port, str
     }
     if (e4 != SP_OK && e6 != SP_OK)
         return e4;
-    return overlay ? spl_tcp_open(h->loop, STREAMS, err) : SP_OK;
+    return SP_OK;
+}
+
+/* Streams: of the core to its signpost; in userspace mode, of local programs too. */
+static sp_err open_streams(struct spl_agent *h, const struct sp_userspace_config *c, struct spl_error *err) {
+    unsigned streams = STREAMS + (c->on ? (c->streams != 0 ? c->streams : SP_USERSPACE_STREAMS) : 0);
+    SP_TRY(spl_tcp_open(h->loop, streams, err));
+    for (unsigned i = 0; i < c->proxy_count; i++)
+        SP_TRY(spl_tcp_listen(h->loop, &c->proxies[i], streams, NULL, err));
+    for (unsigned i = 0; i < c->forward_count; i++)
+        SP_TRY(spl_tcp_listen(h->loop, &c->forwards[i].listen, streams, NULL, err));
+    return SP_OK;
 }
 
 static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const struct spl_agent_options *options,
                    struct spl_error *err) {
     static const struct spl_agent_options none;
     const struct spl_agent_options *o = options != NULL ? options : &none;
-    if (config->overlay.on)
+    if (config->overlay.on && config->overlay.userspace.on)
+        spl_overlay_open_userspace(&h->overlay, config);
+    else if (config->overlay.on)
         SP_TRY(spl_overlay_open(&h->overlay, config, o->interface, o->dns, err));
     h->core = secret_new();
     if (h->core == NULL)
@@ -186,9 +203,12 @@ static sp_err make(struct spl_agent *h, struct sp_agent_config *config, const st
                             .turned = on_turned,
                             .given = on_given,
                             .effect = on_effect};
+    if (h->overlay.userspace) /* its connections end with the process */
+        core.stop = on_stop;
     spl_record_wrap(h->record, &core);
     SP_TRY(spl_loop_new(&h->loop, &core, err));
-    return open_sockets(h, config->overlay.on, o->port, err);
+    SP_TRY(open_sockets(h, config->overlay.on, o->port, err));
+    return config->overlay.on ? open_streams(h, &config->overlay.userspace, err) : SP_OK;
 }
 
 sp_err spl_agent_new(struct spl_agent **ret, const struct spl_state *state, struct sp_agent_config *config,
@@ -250,9 +270,9 @@ sp_err spl_agent_serve(struct spl_agent *h, struct spl_error *err) {
     h->talks = true;
     SP_TRY(spl_control_listen(h->loop, h->state->dirfd, SPL_AGENT_SOCKET, REQUEST_MAX, NULL, NULL, err));
     struct spl_tun *tun = h->overlay.tun;
-    if (tun != NULL) {
+    if (tun != NULL || h->overlay.userspace) {
         SP_TRY(spl_overlay_start(&h->overlay, h->loop, err));
-        SP_TRY(spl_privilege_drop(h->state->dirfd, err));
+        SP_TRY(spl_privilege_drop(h->state->dirfd, tun != NULL, err));
     }
     int own = tun != NULL ? spl_tun_index(tun) : 0;
     return spl_netwatch_new(&h->watch, spl_loop_base(h->loop), own, on_network, h, err);

@@ -25,24 +25,35 @@ static void own_address(const struct sp_agent_config *config, uint8_t ret[16]) {
     sp_wipe(&key, sizeof key);
 }
 
+static void give_engine(struct spl_overlay *o, struct sp_overlay_config *oc) {
+    if (sp_aead_openssl_new(&o->aead) != SP_OK)
+        o->aead = (struct sp_aead){0};
+    oc->aead = o->aead;
+    oc->grant = spl_grant_small();
+}
+
+void spl_overlay_open_userspace(struct spl_overlay *o, struct sp_agent_config *config) {
+    give_engine(o, &config->overlay);
+    config->overlay.mtu = config->overlay.mtu != 0 ? config->overlay.mtu : SPL_TUN_MTU;
+    o->userspace = true;
+    o->dns = SPL_DNS_NONE;
+}
+
 sp_err spl_overlay_open(struct spl_overlay *o, struct sp_agent_config *config, const char *interface, enum spl_dns_mode dns,
                         struct spl_error *err) {
     struct sp_overlay_config *oc = &config->overlay;
     struct spl_tun_config c = {.name = interface, .mtu = oc->mtu != 0 ? oc->mtu : SPL_TUN_MTU};
     if (!spl_privilege_network())
         return spl_error_set(err, SP_ERR_DENIED,
-                             "the overlay needs root or CAP_NET_ADMIN, to make a network device: run as root; or only register the "
-                             "name: signpost-agent up --register-only");
+                             "the overlay needs root or CAP_NET_ADMIN, to make a network device: run as root; or without a device: "
+                             "signpost-agent up --userspace; or only register the name: signpost-agent up --register-only");
     own_address(config, c.addr);
     spl_dns_hook_heal(interface != NULL ? interface : SPL_TUN_NAME);
     SP_TRY(spl_tun_open(&o->tun, &c, err));
-    if (sp_aead_openssl_new(&o->aead) != SP_OK)
-        o->aead = (struct sp_aead){0};
+    give_engine(o, oc);
     o->dns = spl_dns_mode_choose(dns);
     zone_text(&config->id.zone, o->zone);
     sp_resolver_addr(config->id.root_hash, o->resolver);
-    oc->grant = spl_grant_small();
-    oc->aead = o->aead;
     oc->mtu = c.mtu;
     oc->tun_udp = spl_tun_udp(o->tun);
     oc->forward = o->dns == SPL_DNS_RESOLVCONF;
@@ -65,6 +76,10 @@ static void start_resolver(struct spl_overlay *o) {
 
 sp_err spl_overlay_start(struct spl_overlay *o, struct spl_loop *loop, struct spl_error *err) {
     o->loop = loop;
+    if (o->userspace) {
+        spl_say("userspace mode, with %s's ChaCha20-Poly1305", o->aead.seal != NULL ? "OpenSSL" : "libsodium");
+        return SP_OK;
+    }
     spl_say("the overlay is on %s, with %s's ChaCha20-Poly1305; names: %s", spl_tun_name(o->tun),
             o->aead.seal != NULL ? "OpenSSL" : "libsodium", spl_dns_mode_text(o->dns));
     start_resolver(o);

@@ -7,7 +7,8 @@
 #include "client/linux/tun.h"
 
 struct spl_overlay {
-    struct spl_tun *tun; /* NULL: no overlay; nothing else is set then */
+    struct spl_tun *tun; /* NULL: no overlay, and nothing else is set then; or userspace mode */
+    bool userspace;
     struct sp_aead aead; /* OpenSSL's engine; seal NULL: the core uses libsodium's */
     enum spl_dns_mode dns;
     char zone[SP_NAME_TEXT_MAX];
@@ -22,6 +23,8 @@ struct spl_overlay {
  * name. ERR_DENIED, and spl_tun_open's errors. */
 SP_CHECK sp_err spl_overlay_open(struct spl_overlay *o, struct sp_agent_config *config, const char *interface, enum spl_dns_mode dns,
                                  struct spl_error *err);
+/* The same for userspace mode: no device, no resolver. */
+void spl_overlay_open_userspace(struct spl_overlay *o, struct sp_agent_config *config);
 /* Reads packets and queries. What fails about the resolver is said, and is no error: addresses work without names. */
 SP_CHECK sp_err spl_overlay_start(struct spl_overlay *o, struct spl_loop *loop, struct spl_error *err);
 /* Before the loop is freed; the host's resolver is as before. Safe on what is not open. */

@@ -35,8 +35,8 @@ bool spl_privilege_network(void) {
     return read_caps(&permitted, &effective) && (effective & BIT(CAP_NET_ADMIN)) != 0;
 }
 
-sp_err spl_privilege_drop(int dirfd, struct spl_error *err) {
-    uint64_t permitted, effective, keep = BIT(CAP_NET_ADMIN);
+sp_err spl_privilege_drop(int dirfd, bool network, struct spl_error *err) {
+    uint64_t permitted, effective, keep = network ? BIT(CAP_NET_ADMIN) : 0;
     struct stat st;
     if (!read_caps(&permitted, &effective) || permitted == 0)
         return SP_OK;

@@ -259,6 +259,8 @@ static void stop(struct replay *r) {
     take_into(r, &now, sizeof now);
     if (r->server != NULL)
         sp_server_stop(r->server, now);
+    else
+        sp_agent_quit(r->agent, now);
 }
 
 /* ---- the file ---- */
