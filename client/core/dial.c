@@ -60,7 +60,7 @@ void sp_dial_connect(struct sp_mesh *mesh, struct sp_pair *pair, struct sp_dir_e
     memcpy(pair->addr, e->overlay, 16);
     pair->state = SP_PAIR_CONNECTING;
     struct sp_peer *p = sp_peer_get(mesh, e);
-    if (p == NULL || sp_tcp_connect(us->tcp, mesh->now, &local, &remote, &pair->conn) != SP_OK) {
+    if (p == NULL || sp_tcp_connect(us->tcp, mesh->now, &local, &remote, 0, &pair->conn) != SP_OK) {
         pair->conn = NULL;
         sp_dial_fail(mesh, pair, SP_PROXY_FULL);
         return;

@@ -16,7 +16,7 @@
 
 enum { HOPOPTS = 0, PROTO_TCP = 6, PROTO_UDP = 17, ROUTING = 43, FRAGMENT = 44, PROTO_ICMP = 58, NO_NEXT = 59, DSTOPTS = 60 };
 enum { UNREACHABLE = 1, TOO_BIG = 2, PARAMETER = 4, ECHO = 128, ECHO_REPLY = 129, REDIRECT = 137 };
-enum { UNREACHABLE_PORT = 4, PARAMETER_NEXT = 1 };
+enum { UNREACHABLE_PROHIBITED = 1, UNREACHABLE_PORT = 4, PARAMETER_NEXT = 1 };
 
 /* An ICMPv6 message of ours that waits to be sent. */
 struct reply {
@@ -170,6 +170,14 @@ static void too_big(struct sp_point *p, sp_instant now, const struct packet *k) 
         sp_tcp_path_mtu(p->tcp, now, &segment, (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX));
 }
 
+/* RFC 5461 4.1: no route, or no answer from a neighbour, may pass. */
+static void unreachable(struct sp_point *p, const struct packet *k) {
+    struct sp_tcp_packet segment;
+    bool hard = k->data[1] == UNREACHABLE_PROHIBITED || k->data[1] == UNREACHABLE_PORT;
+    if (!hard || !quoted(p, k, &segment) || !sp_tcp_unreachable(p->tcp, &segment))
+        p->counts.dropped_other++;
+}
+
 static void icmp(struct sp_point *p, sp_instant now, const struct packet *k) {
     if (k->len < ICMP_HEAD) {
         p->counts.dropped_form++;
@@ -183,6 +191,8 @@ static void icmp(struct sp_point *p, sp_instant now, const struct packet *k) {
         reply(p, k->src, ECHO_REPLY, 0, k->data + 4, k->data + ICMP_HEAD, k->len - ICMP_HEAD);
     } else if (k->data[0] == TOO_BIG) {
         too_big(p, now, k);
+    } else if (k->data[0] == UNREACHABLE) {
+        unreachable(p, k);
     } else {
         p->counts.dropped_other++;
     }
