@@ -89,6 +89,8 @@ void sp_direct_outputs(struct sp_direct *d, const struct sp_out *out, size_t n) 
     d->out_count = n;
     d->out_at = 0;
     d->cursor = (struct sp_net_cursor){0};
+    if (n == 0)
+        sp_direct_streams_settled(&d->streams);
 }
 
 /* The next frame of the core's datagrams; those that wait for a neighbour or fail, which is counted, give none. Streams take

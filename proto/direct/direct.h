@@ -50,7 +50,10 @@ struct sp_direct_streams {
     struct sp_ring connecting, closing; /* by when their time is over */
     struct sp_ring ready;               /* with something to tell the core */
     struct sp_ring sending;             /* with bytes that are not acknowledged */
-    size_t window, extra, extra_max;    /* of a stream at first; what windows are larger by, all together */
+    struct sp_ring ending;              /* whose peers have ended, which the core is to be told */
+    uint32_t round;                     /* how often the core had nothing more to send */
+    size_t window, window_max;          /* of a stream, at first and at most */
+    size_t extra, extra_max;            /* what windows are larger by, all together */
     size_t held, held_max;              /* bytes in pieces */
     uint32_t connections;
     const struct sp_direct_frame *frame; /* that is being looked at, or NULL */
@@ -94,8 +97,8 @@ void sp_direct_refused(struct sp_direct *d, sp_instant now, const struct sp_in *
  * next call. */
 bool sp_direct_link(struct sp_direct *d, struct sp_in *ret);
 
-/* What the core sends next, borrowed until sp_direct_output has returned 0 (so before the core's next input or expire).
- * Other kinds than datagrams and streams are passed over: they are the host's. What was left of an earlier batch is dropped. */
+/* What the core sends next, borrowed until sp_direct_output has returned 0 (so before the core's next input or expire). n 0: it
+ * has nothing more to send, which every turn must come to: streams whose peers have ended wait for it. Other kinds than datagrams and streams are passed over: they are the host's. What was left of an earlier batch is dropped. */
 void sp_direct_outputs(struct sp_direct *d, const struct sp_out *out, size_t n);
 /* Writes the next frame: the interface's own first, then the core's. 0: there is none. cap holds what sp_net_output asks for. */
 size_t sp_direct_output(struct sp_direct *d, sp_instant now, uint8_t *frame, size_t cap);

@@ -14,7 +14,7 @@ enum state { STREAM_CONNECTING, STREAM_OPEN, STREAM_CLOSING };
 struct stream {
     struct sp_link by_id;
     struct sp_ring wait; /* among those that connect, or close */
-    struct sp_ring ready, sending;
+    struct sp_ring ready, sending, ending;
     struct sp_tcp_conn *conn; /* NULL: it is over, and the core is to be told after the pieces */
     uint64_t id;
     enum state state;
@@ -24,6 +24,7 @@ struct stream {
     size_t unread;         /* given to the core, not yet said to be taken to the peer, who does not read our bytes */
     /* of a core that reads by credit */
     bool by_credit, ended, end_told, end_said; /* ended: by the peer; said: by the core */
+    uint32_t end_round; /* of one whose peer has ended, when the core had all that came before; 0: not yet */
     size_t allow; /* bytes that it takes */
     struct sp_direct_piece *first, **last;
 };
@@ -37,14 +38,17 @@ void sp_direct_streams_init(struct sp_direct_streams *s, struct sp_tcp *tcp, con
     const struct sp_tcp_config *c = sp_tcp_settings(tcp);
     size_t half = c->memory / 2; /* the rest: records, what is lost in blocks, what comes too early */
     s->connections = c->connections;
+    s->round = 1;
     s->window = half / c->connections;
     s->window = s->window < SP_DIRECT_WINDOW_MIN ? SP_DIRECT_WINDOW_MIN : s->window;
     s->window = s->window > SP_DIRECT_WINDOW / 4 ? SP_DIRECT_WINDOW / 4 : s->window;
+    s->window = s->window > c->send_max ? c->send_max : s->window;
     s->extra_max = half > s->window * c->connections ? half - s->window * c->connections : half / 4;
+    s->window_max = c->send_max < SP_DIRECT_WINDOW ? c->send_max : SP_DIRECT_WINDOW;
     s->held_max = c->memory;
     sp_rng_fill(config->rng, s->key, sizeof s->key);
     sp_table_init(&s->by_id, s->mem, 2 * (size_t)c->connections);
-    struct sp_ring *rings[] = {&s->connecting, &s->closing, &s->ready, &s->sending};
+    struct sp_ring *rings[] = {&s->connecting, &s->closing, &s->ready, &s->sending, &s->ending};
     for (unsigned i = 0; i < sizeof rings / sizeof rings[0]; i++)
         sp_ring_init(rings[i]);
 }
@@ -88,6 +92,7 @@ static struct stream *stream_new(struct sp_direct_streams *s, uint64_t id, struc
     sp_ring_init(&st->wait);
     sp_ring_init(&st->ready);
     sp_ring_init(&st->sending);
+    sp_ring_init(&st->ending);
     st->id = id;
     st->conn = conn;
     st->window = s->window;
@@ -106,6 +111,7 @@ static void stream_free(struct sp_direct_streams *s, struct stream *st) {
     sp_ring_remove(&st->wait);
     sp_ring_remove(&st->ready);
     sp_ring_remove(&st->sending);
+    sp_ring_remove(&st->ending);
     sp_table_remove(&s->by_id, &st->by_id);
     s->extra -= st->window - s->window;
     s->counts.streams--;
@@ -139,6 +145,7 @@ static void break_off(struct sp_direct_streams *s, sp_instant now, struct stream
     drop_pieces(s, st);
     sp_ring_remove(&st->wait);
     sp_ring_remove(&st->sending);
+    sp_ring_remove(&st->ending);
     st->err = err;
     tell(s, st);
 }
@@ -155,6 +162,7 @@ static void begin_closing(struct sp_direct_streams *s, sp_instant now, struct st
     st->until = now + SP_DIRECT_DRAIN;
     sp_ring_remove(&st->ready);
     sp_ring_remove(&st->sending);
+    sp_ring_remove(&st->ending);
     sp_ring_append(&s->closing, &st->wait);
     sp_tcp_consumed(s->tcp, now, st->conn, st->unread);
     sp_tcp_end(s->tcp, now, st->conn);
@@ -226,7 +234,7 @@ void sp_direct_streams_tidy(struct sp_direct_streams *s) {
 /* Larger windows for peers that read what they get, as long as there is room for those of others. */
 static void widen(struct sp_direct_streams *s, struct stream *st) {
     size_t more = st->window;
-    if (st->window + more <= SP_DIRECT_WINDOW && more <= (s->extra_max - s->extra) / 8) {
+    if (st->window + more <= s->window_max && more <= (s->extra_max - s->extra) / 8) {
         st->window += more;
         s->extra += more;
     }
@@ -246,6 +254,7 @@ static bool give_credit(struct sp_direct_streams *s, sp_instant now, struct stre
     if (more == 0) /* SP_TCP_ROOM follows */
         return false;
     st->credit += more;
+    st->end_round = 0; /* it may have waited for this */
     if (st->unread > 0 && st->credit >= st->window / 2) {
         sp_tcp_consumed(s->tcp, now, st->conn, st->unread);
         st->unread = 0;
@@ -312,13 +321,34 @@ static bool on_data(struct sp_direct_streams *s, sp_instant now, struct stream *
     return give_bytes(s, now, st, ev->data, now_len, ret);
 }
 
-/* Without credit, the core takes the end of the peer's bytes for the end of the stream: what it has written goes out. */
-static bool say_end(struct sp_direct_streams *s, sp_instant now, struct stream *st, struct sp_in *ret) {
-    *ret = (struct sp_in){.kind = st->by_credit ? SP_IN_STREAM_END : SP_IN_STREAM_CLOSE, .id = st->id};
-    st->end_told = true;
-    if (!st->by_credit)
-        begin_closing(s, now, st);
-    return true;
+/* A core that does not read by credit takes the end of the peer's bytes for the end of the stream. It is told when it has
+ * said all that it had to say about what came before: when it has taken that, was asked for outputs until there were none, and
+ * has credit left, so that it was not kept from writing more. */
+static bool next_ending(struct sp_direct_streams *s, sp_instant now, struct sp_in *ret) {
+    for (struct sp_ring *r = s->ending.next, *next; r != &s->ending; r = next) {
+        next = r->next;
+        struct stream *st = SP_CONTAINER(r, struct stream, ending);
+        if (st->end_round == 0) {
+            st->end_round = s->round;
+        } else if (st->end_round != s->round && st->credit > 0 && st->first == NULL) {
+            *ret = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = st->id};
+            begin_closing(s, now, st);
+            return true;
+        }
+    }
+    return false;
+}
+
+void sp_direct_streams_settled(struct sp_direct_streams *s) {
+    s->round += s->round == UINT32_MAX ? 2 : 1;
+}
+
+static void on_end(struct sp_direct_streams *s, struct stream *st) {
+    st->ended = true;
+    if (st->state == STREAM_OPEN && st->by_credit)
+        tell(s, st);
+    else if (st->state == STREAM_OPEN)
+        sp_ring_append(&s->ending, &st->ending);
 }
 
 static sp_err error_of(const struct stream *st, sp_err err) {
@@ -337,6 +367,7 @@ static void on_closed(struct sp_direct_streams *s, struct stream *st, sp_err err
     st->err = error_of(st, err);
     sp_ring_remove(&st->wait);
     sp_ring_remove(&st->sending);
+    sp_ring_remove(&st->ending);
     if (err != SP_OK)
         drop_pieces(s, st);
     tell(s, st);
@@ -353,9 +384,7 @@ static bool on_event(struct sp_direct_streams *s, sp_instant now, const struct s
     case SP_TCP_DATA:
         return on_data(s, now, st, ev, ret);
     case SP_TCP_END:
-        st->ended = true;
-        if (st->state != STREAM_CLOSING)
-            tell(s, st);
+        on_end(s, st);
         return false;
     case SP_TCP_CLOSED:
         on_closed(s, st, ev->err);
@@ -376,8 +405,12 @@ static bool say(struct sp_direct_streams *s, sp_instant now, struct stream *st, 
         return true;
     if (st->first != NULL)
         return false;
-    if (st->conn != NULL && st->ended && !st->end_told)
-        return say_end(s, now, st, ret);
+    if (st->by_credit && st->ended && !st->end_told) {
+        st->end_told = true;
+        sp_ring_remove(&st->ending);
+        *ret = (struct sp_in){.kind = SP_IN_STREAM_END, .id = st->id};
+        return true;
+    }
     if (st->conn != NULL)
         return false;
     *ret = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = st->id, .err = st->err};
@@ -409,8 +442,6 @@ static bool next_credit(struct sp_direct_streams *s, sp_instant now, struct sp_i
 
 bool sp_direct_streams_next(struct sp_direct_streams *s, sp_instant now, struct sp_in *ret) {
     struct sp_tcp_event ev;
-    if (s->tcp == NULL)
-        return false;
     while (sp_tcp_event(s->tcp, &ev))
         if (on_event(s, now, &ev, ret))
             return true;
@@ -418,7 +449,9 @@ bool sp_direct_streams_next(struct sp_direct_streams *s, sp_instant now, struct 
         *ret = (struct sp_in){.kind = SP_IN_STREAM_CLOSE, .id = s->lost[--s->lost_count], .err = SP_ERR_FULL};
         return true;
     }
-    return next_ready(s, now, ret) || next_credit(s, now, ret);
+    if (next_ready(s, now, ret))
+        return true;
+    return s->frame == NULL && (next_ending(s, now, ret) || next_credit(s, now, ret));
 }
 
 /* ---- what the core does ---- */
@@ -525,6 +558,9 @@ void sp_direct_streams_expire(struct sp_direct_streams *s, sp_instant now) {
 
 sp_instant sp_direct_streams_deadline(const struct sp_direct_streams *s) {
     sp_instant ret = SP_NEVER;
+    for (const struct sp_ring *r = s->ending.next; s->tcp != NULL && r != &s->ending; r = r->next)
+        if (SP_CONTAINER(r, struct stream, ending)->credit > 0)
+            return 0; /* in the next turn */
     if (s->tcp != NULL && !sp_ring_alone(&s->connecting))
         ret = SP_CONTAINER(s->connecting.next, struct stream, wait)->until;
     if (s->tcp != NULL && !sp_ring_alone(&s->closing))

@@ -9,6 +9,8 @@ void sp_direct_streams_init(struct sp_direct_streams *s, struct sp_tcp *tcp, con
 void sp_direct_streams_done(struct sp_direct_streams *s);
 /* The next input for the core; false: none. */
 bool sp_direct_streams_next(struct sp_direct_streams *s, sp_instant now, struct sp_in *ret);
+/* The core has nothing to send any more. */
+void sp_direct_streams_settled(struct sp_direct_streams *s);
 /* Frees what was given to the core out of our own memory. */
 void sp_direct_streams_tidy(struct sp_direct_streams *s);
 void sp_direct_streams_refused(struct sp_direct_streams *s, sp_instant now, const struct sp_in *in);

@@ -2,8 +2,9 @@
  * its network.
  *
  *   tapd data=DIR tap=NAME [address=IP/BITS [gateway=IP]]... [dhcp] [ipv6] [slaac] [probe] [mtu=N] [port=N]
- * [udp-size=N] [hostname=NAME] [no-tcp] [connections=N] [half-open=N] [tcp-memory=KIB]
+ * [udp-size=N] [hostname=NAME] [no-tcp] [vnet] [tcp-idle=S] [tcp-stall=S] [connections=N] [half-open=N] [tcp-memory=KIB]
  *
+ * vnet: the device takes frames whose checksums are to be completed and TCP segments that are to be cut up, and gives such.
  * Serves from memory; signpostctl --data DIR operates it. The device must be there; it is attached to, and said to be
  * ready. Standard input takes the lines up, down (of the link), addresses, counts; each is answered by a line. Its end
  * ends the program. */
@@ -12,11 +13,13 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "proto/control/operator.h"
@@ -30,7 +33,7 @@
 #include "signpostd/core/server.h"
 
 #define BATCH  32
-#define FRAME  (SP_NET_ETHER + SP_NET_MTU_MAX)
+#define FRAME  (SP_NET_ETHER + 65535)
 #define MEMORY (16 * SP_CHUNK)
 
 struct tapd {
@@ -44,7 +47,8 @@ struct tapd {
     struct sp_tcp_config tcp;
     struct sp_in in[BATCH]; /* of streams, that the core has not taken yet */
     size_t in_at, in_count;
-    bool no_tcp;
+    bool no_tcp, vnet;
+    unsigned long long cut, joined; /* frames that the device cut up, or had joined */
     bool delivering; /* what frames gave comes first */
     const char *data, *tap;
     int fd;
@@ -55,8 +59,42 @@ struct tapd {
 
 /* ---- the core and the interface, as the loop calls them ---- */
 
+/* Of this frame, in virtio's terms: places count from the Ethernet header. */
+static struct virtio_net_hdr vnet_of(const struct sp_offload *o) {
+    static const uint8_t types[] = {[SP_GSO_TCP4] = VIRTIO_NET_HDR_GSO_TCPV4, [SP_GSO_TCP6] = VIRTIO_NET_HDR_GSO_TCPV6};
+    struct virtio_net_hdr h = {.gso_type = types[o->gso]};
+    if (o->needs_csum) {
+        h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        h.csum_start = (uint16_t)(SP_NET_ETHER + o->csum_start);
+        h.csum_offset = o->csum_offset;
+    }
+    if (o->gso != SP_GSO_NONE) {
+        h.hdr_len = (uint16_t)(SP_NET_ETHER + o->hdr_len);
+        h.gso_size = o->gso_size;
+    }
+    return h;
+}
+
+static void flush_pieces(struct tapd *t, sp_instant now) {
+    uint8_t frame[SP_NET_FRAME_MAX];
+    struct sp_net_gather g;
+    while (sp_direct_gather(&t->direct, now, frame, sizeof frame, &g)) {
+        struct virtio_net_hdr h = vnet_of(&g.offload);
+        struct iovec v[2 + SP_TCP_SPANS] = {{&h, sizeof h}, {g.head, g.head_len}};
+        for (unsigned i = 0; i < g.spans; i++)
+            v[2 + i] = (struct iovec){(void *)(uintptr_t)g.span[i].data, g.span[i].len};
+        t->cut += g.offload.gso != SP_GSO_NONE;
+        if (writev(t->fd, v, 2 + (int)g.spans) < 0 && errno != EAGAIN && errno != EIO)
+            spl_say("writev: %s", strerror(errno));
+    }
+}
+
 static void flush(struct tapd *t, sp_instant now) {
-    uint8_t frame[FRAME];
+    uint8_t frame[SP_NET_FRAME_MAX];
+    if (t->vnet) {
+        flush_pieces(t, now);
+        return;
+    }
     for (size_t n; (n = sp_direct_output(&t->direct, now, frame, sizeof frame)) > 0;)
         if (write(t->fd, frame, n) < 0 && errno != EAGAIN && errno != EIO)
             spl_say("write: %s", strerror(errno));
@@ -153,10 +191,14 @@ static void on_frames(evutil_socket_t fd, short what, void *ctx) {
     struct sp_direct_frame list[BATCH];
     size_t n = 0;
     for (; n < BATCH; n++) {
-        ssize_t len = read(t->fd, t->frames[n], FRAME);
-        if (len <= 0)
+        struct virtio_net_hdr h = {0};
+        struct iovec v[2] = {{&h, t->vnet ? sizeof h : 0}, {t->frames[n], FRAME}};
+        ssize_t len = readv(t->fd, v, 2);
+        if (len <= (ssize_t)v[0].iov_len)
             break;
-        list[n] = (struct sp_direct_frame){t->frames[n], (size_t)len, SP_NET_CSUM_CHECK};
+        bool good = (h.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
+        t->joined += h.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+        list[n] = (struct sp_direct_frame){t->frames[n], (size_t)len - v[0].iov_len, good ? SP_NET_CSUM_GOOD : SP_NET_CSUM_CHECK};
     }
     deliver(t, list, n);
 }
@@ -189,6 +231,9 @@ static void print_addresses(struct tapd *t) {
     X(cookies_taken)                                                                                                   \
     X(retransmitted)                                                                                                   \
     X(timeouts)                                                                                                        \
+    X(tail_probes)                                                                                                     \
+    X(recoveries)                                                                                                      \
+    X(spurious)                                                                                                        \
     X(early)                                                                                                           \
     X(black_holes)
 
@@ -201,6 +246,7 @@ static void print_tcp(struct tapd *t) {
 #define X(name) printf(", \"tcp_" #name "\": %llu", (unsigned long long)c->name);
     TCP_COUNTS(X)
 #undef X
+    printf(", \"frames_cut\": %llu, \"frames_joined\": %llu", t->cut, t->joined);
     printf(", \"tcp_connections\": %zu, \"tcp_buffered\": %zu, \"memory\": %zu", sp_tcp_connections(tcp), sp_tcp_buffered(tcp), t->mem.used);
     printf(", \"streams\": %u, \"streams_refused\": %llu, \"streams_cut_off\": %llu, \"streams_no_memory\": %llu", d->streams,
            (unsigned long long)d->refused, (unsigned long long)d->cut_off, (unsigned long long)d->no_memory);
@@ -283,6 +329,10 @@ static bool set_value(struct tapd *t, const char *name, char *value) {
         c->ports[0] = (uint16_t)atoi(value);
     else if (strcmp(name, "connections") == 0)
         t->tcp.connections = (uint32_t)atoi(value);
+    else if (strcmp(name, "tcp-idle") == 0)
+        t->config.tcp_idle = t->config.tcp_first = (sp_duration)atoi(value) * SP_SEC;
+    else if (strcmp(name, "tcp-stall") == 0)
+        t->config.tcp_stall = (sp_duration)atoi(value) * SP_SEC;
     else if (strcmp(name, "half-open") == 0)
         t->tcp.half_open = (uint32_t)atoi(value);
     else if (strcmp(name, "tcp-memory") == 0)
@@ -302,6 +352,8 @@ static bool set_flag(struct tapd *t, const char *name) {
     struct sp_net_config *c = &t->net;
     if (strcmp(name, "no-tcp") == 0)
         t->no_tcp = true;
+    else if (strcmp(name, "vnet") == 0)
+        t->vnet = true;
     else if (strcmp(name, "dhcp") == 0)
         c->dhcp = true;
     else if (strcmp(name, "ipv6") == 0)
@@ -332,10 +384,11 @@ static bool read_arguments(struct tapd *t, int argc, char **argv) {
 }
 
 static bool open_tap(struct tapd *t) {
-    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    struct ifreq r = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | (t->vnet ? IFF_VNET_HDR : 0))};
     snprintf(r.ifr_name, sizeof r.ifr_name, "%s", t->tap);
     t->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (t->fd < 0 || ioctl(t->fd, TUNSETIFF, &r) != 0) {
+    if (t->fd < 0 || ioctl(t->fd, TUNSETIFF, &r) != 0 ||
+        (t->vnet && ioctl(t->fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0)) {
         fprintf(stderr, "tapd: %s: %s\n", t->tap, strerror(errno));
         return false;
     }
@@ -354,6 +407,8 @@ static bool open_net(struct tapd *t) {
     sp_err err = sp_direct_init(&t->direct, &t->net);
     if (err != SP_OK)
         fprintf(stderr, "tapd: the interface: %s\n", sp_err_text(err));
+    else if (t->vnet)
+        sp_net_offload(t->direct.net, SP_NET_SUM4 | SP_NET_SUM6 | SP_NET_TSO4 | SP_NET_TSO6);
     return err == SP_OK;
 }
 

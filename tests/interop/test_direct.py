@@ -1,17 +1,27 @@
 """A signpost over our own network stack (tapd), on a TAP device with the kernel as its network: dig, nsupdate, ping, DHCP, SLAAC."""
 import base64
+import contextlib
+import ctypes
 import itertools
 import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
 
+import dns.message
+import dns.query
+import dns.tsigkeyring
+import dns.update
+import dns.zone
 import pytest
 
 import rfc as rfc_module
+import test_rfc7766
 from conftest import BUILD, SIGNPOSTCTL
+from rfc import answer
 
 TAPD = BUILD / "tests/interop/tapd"
 MAC = "02:53:50:00:00:01"
@@ -62,6 +72,21 @@ class Tap:
         assert not check or p.returncode == 0, f"{command}: {p.returncode}\n{p.stdout}{p.stderr}"
         return p.stdout
 
+    @contextlib.contextmanager
+    def inside(self):
+        """Sockets that are opened here are in the namespace."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/self/ns/net") as outside, open(f"/run/netns/{self.space}") as space:
+            assert libc.setns(space.fileno(), 0x40000000) == 0, os.strerror(ctypes.get_errno())
+            try:
+                yield
+            finally:
+                assert libc.setns(outside.fileno(), 0x40000000) == 0
+
+    def rfc(self, address):
+        """To be asked as others are; its streams are opened inside."""
+        return Inside(self, address)
+
     def tell(self, line):
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
@@ -102,6 +127,19 @@ class Tap:
             status = self.process.wait(10)
         self.ip("netns", "del", self.space, inside=False)
         assert status == 0, (self.work / "tapd.log").read_text()
+
+
+class Inside(rfc_module.Rfc):
+    def __init__(self, tap, address, port=53):
+        self.tap, self.address, self.port, self.signpost = tap, address, port, tap
+
+    def stream(self):
+        with self.tap.inside():
+            return super().stream()
+
+    def ask(self, *arguments, **settings):
+        with self.tap.inside():
+            return super().ask(*arguments, **settings)
 
 
 @pytest.fixture
@@ -171,21 +209,6 @@ def test_nsupdate(tap, tmp_path):
         tap.run("nsupdate", "-y", f"hmac-sha256:{rfc_module.TSIG_NAME}:{secret}", "-t", "5",
                 input=f"server {server}\nzone rfc.example\nupdate add new{n}.rfc.example 60 A 192.0.2.77\nsend\n")
         assert "192.0.2.77" in tap.dig(server, f"new{n}.rfc.example", "A")
-
-
-@pytest.mark.parametrize("server", SERVERS)
-def test_dns_over_tcp(tap, server):
-    before = tap.counts()["tcp_accepted"]
-    out = tap.dig(server, "+tcp", "www.rfc.example", "A")
-    assert "status: NOERROR" in out and "192.0.2.2" in out and "(TCP)" in out
-    assert tap.counts()["tcp_accepted"] == before + 1
-
-
-@pytest.mark.parametrize("server", SERVERS)
-def test_closed_ports_refuse_connections(tap, server):
-    code = ("import socket\n"
-            f"try:\n socket.create_connection(({server!r}, 999), timeout=3)\nexcept ConnectionRefusedError: print('refused')\n")
-    assert "refused" in tap.run("python3", "-c", code)
 
 
 def test_closed_ports_are_said(tap):
@@ -296,3 +319,101 @@ def test_slaac(start_tap, tmp_path):
     tap.tell("down")
     tap.tell("up")
     await_true(lambda: got in tap.addresses(), "the same address again", 30)
+
+
+# ---- TCP ----
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_dns_over_tcp(tap, server):
+    before = tap.counts()["tcp_accepted"]
+    out = tap.dig(server, "+tcp", "www.rfc.example", "A")
+    assert "status: NOERROR" in out and "192.0.2.2" in out and "(TCP)" in out
+    assert tap.counts()["tcp_accepted"] == before + 1
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_closed_ports_refuse_connections(tap, server):
+    code = ("import socket\n"
+            f"try:\n socket.create_connection(({server!r}, 999), timeout=3)\nexcept ConnectionRefusedError: print('refused')\n")
+    assert "refused" in tap.run("python3", "-c", code)
+
+
+CASES = [name for name in dir(test_rfc7766) if name.startswith("test_") and "idle" not in name]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("case", CASES)
+def test_as_over_the_kernels_tcp(tap, case, server):
+    getattr(test_rfc7766, case)(tap.rfc(server))
+
+
+@pytest.fixture(scope="module", params=["copies", "vnet"])
+def fat(tmp_path_factory, request):
+    """With a zone of some megabytes, and a device that completes checksums and cuts segments, or not."""
+    t = Tap(tmp_path_factory.mktemp("fat"), ["198.18.5.1/24", "2001:db8:5::1/64"],
+            ["address=198.18.5.2/24", "address=2001:db8:5::2/64", "ipv6", *(["vnet"] if request.param == "vnet" else [])])
+    try:
+        t.vnet = request.param == "vnet"
+        t.zone()
+        writer, _ = rfc_module.write_keys(t.work)
+        t.ctl("zone", "add", "fat.example.")
+        t.ctl("zone", "import", "fat.example.", "-", stdin=FAT)
+        t.ctl("key", "add", writer, "--zone", "fat.example.", "--policy", "names=* axfr")
+        await_true(lambda: len(t.addresses()) == 2, "addresses")
+        yield t
+    finally:
+        t.end()
+
+
+FAT_NAMES = 4000
+FAT = ("$ORIGIN fat.example.\n$TTL 300\n@ IN SOA ns hostmaster 1 3600 900 86400 60\n@ IN NS ns\nns IN A 192.0.2.53\n"
+       + "".join(f'n{i} IN TXT "{i:05} {"y" * 200}" "{"z" * 250}"\n' for i in range(FAT_NAMES)))
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_zone_of_megabytes_is_transferred(fat, server):
+    before = fat.counts()
+    ring = dns.tsigkeyring.from_text({rfc_module.TSIG_NAME: ("hmac-sha256", rfc_module.TSIG_SECRET)})
+    start = time.monotonic()
+    with fat.inside():
+        zone = dns.zone.from_xfr(dns.query.xfr(server, "fat.example.", keyring=ring, lifetime=50, relativize=False), relativize=False, check_origin=False)
+    print(f"{time.monotonic() - start:.2f} s")
+    texts = [r.to_text() for name, node in zone.items() for s in node if s.rdtype == 16 for r in s]
+    assert sorted(t[1:6] for t in texts) == [f"{i:05}" for i in range(FAT_NAMES)]
+    after = fat.counts()
+    assert after["tcp_bytes_out"] - before["tcp_bytes_out"] > 1_800_000
+    assert (after["frames_cut"] > before["frames_cut"]) == fat.vnet
+    again = {k: after[k] - before[k] for k in ("tcp_retransmitted", "tcp_tail_probes")}
+    assert again["tcp_retransmitted"] <= again["tcp_tail_probes"] + 2
+    assert after.get("tcp_drop_checksum", 0) == 0
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_requests_in_large_pieces(fat, server):
+    """The kernel gives them in one frame where the device may join segments."""
+    before = fat.counts()
+    q = dns.message.make_query("www.rfc.example.", "A").to_wire()
+    framed = struct.pack(">H", len(q)) + q
+    with fat.rfc(server).stream() as s:
+        for _ in range(5):
+            s.write(framed * 800)
+            for _ in range(800):
+                assert answer(s.receive(), "A")
+    after = fat.counts()
+    assert (after["frames_joined"] > before["frames_joined"]) == fat.vnet
+    assert after.get("tcp_drop_checksum", 0) == 0 and after.get("drop_checksum", 0) == 0
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_half_closed_clients_get_their_answers(fat, server):
+    """RFC 7766 6.2.4: they may shut their side once they have asked."""
+    for name, count in (("www.rfc.example.", 1), ("www.rfc.example.", 50), ("big.rfc.example.", 20)):
+        kind = "A" if name[0] == "w" else "TXT"
+        wire = dns.message.make_query(name, kind).to_wire()
+        with fat.rfc(server).stream() as s:
+            s.write((struct.pack(">H", len(wire)) + wire) * count)
+            s.s.shutdown(socket.SHUT_WR)
+            for _ in range(count):
+                assert answer(s.receive(), kind)
+            assert s.closes_within(5)
