@@ -47,20 +47,25 @@ static bool is_dsack(const struct tcp_seg *s) {
                                                                seq_le(s->sack[0].end, s->sack[1].end)));
 }
 
-static void sack_one(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct tcp_sent *r,
-                     struct tcp_delivery *d) {
-    (void)t;
-    tcp_rack_delivered(c, r, now, d);
-    tcp_sent_sack(c, r);
-    d->newly_sacked = true;
+/* The first record of what ends behind seq: from the end, as blocks tell of what came last, unless the beginning is nearer. */
+static struct tcp_sent *first_behind(const struct sp_tcp_conn *c, uint32_t seq) {
+    struct tcp_sent *r = c->sent;
+    if (seq - c->snd_una < c->snd_nxt - seq) {
+        while (r != NULL && seq_le(r->seq + r->len, seq))
+            r = r->next;
+        return r;
+    }
+    for (r = c->sent_last; r != NULL && r->prev != NULL && seq_lt(seq, r->seq);)
+        r = r->prev;
+    return r != NULL && seq_le(r->seq + r->len, seq) ? r->next : r;
 }
 
 static void sack_range(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct tcp_range s,
                        struct tcp_delivery *d) {
     if (!seq_lt(s.seq, s.end) || seq_lt(s.seq, c->snd_una) || seq_lt(c->snd_nxt, s.end))
         return;
-    for (struct tcp_sent *r = c->sent; r != NULL && seq_lt(r->seq, s.end); r = r->next) {
-        if (r->sacked || seq_le(r->seq + r->len, s.seq))
+    for (struct tcp_sent *r = first_behind(c, s.seq); r != NULL && seq_lt(r->seq, s.end); r = r->next) {
+        if (r->sacked)
             continue;
         if (seq_lt(r->seq, s.seq)) { /* its second part is meant */
             if (!tcp_sent_split(t, c, r, s.seq - r->seq))
@@ -69,7 +74,9 @@ static void sack_range(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, 
         }
         if (seq_lt(s.end, r->seq + r->len) && !tcp_sent_split(t, c, r, s.end - r->seq))
             return;
-        sack_one(t, now, c, r, d);
+        tcp_rack_delivered(c, r, now, d);
+        r = tcp_sent_sack(t, c, r);
+        d->newly_sacked = true;
     }
 }
 

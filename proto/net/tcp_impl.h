@@ -196,6 +196,7 @@ struct sp_tcp_conn {
     uint8_t probe; /* enum tcp_probe */
     uint8_t dup_acks;
     struct tcp_sent *sent, *sent_last;
+    struct tcp_sent *lost_from; /* no lost one is before it; NULL: none at all */
     struct sp_ring times;
     uint32_t pipe, lost, sacked; /* bytes under way; known to be lost and not sent again; sacked */
     bool recovering;
@@ -341,7 +342,9 @@ void tcp_sent_again(struct sp_tcp_conn *c, struct tcp_sent *r, sp_instant now);
 /* Cuts r so that it ends after len bytes; what follows is a record of its own, next to it. False: no memory. */
 bool tcp_sent_split(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r, uint32_t len);
 void tcp_sent_lose(struct sp_tcp_conn *c, struct tcp_sent *r);
-void tcp_sent_sack(struct sp_tcp_conn *c, struct tcp_sent *r);
+/* The record that r is, or has become a part of. */
+struct tcp_sent *tcp_sent_sack(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r);
+struct tcp_sent *tcp_sent_first_lost(struct sp_tcp_conn *c);
 void tcp_sent_free(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r);
 
 /* ---- tcp_rack.c ---- */

@@ -143,7 +143,7 @@ static void early_keep(struct sp_tcp *t, struct sp_tcp_conn *c, uint32_t seq, co
         tcp_dropped(t, SP_TCP_DROP_EARLY);
         return;
     }
-    for (from = 0; from < e->count && seq_lt(e->range[from].end, seq); from++)
+    for (from = e->count; from > 0 && seq_le(seq, e->range[from - 1].end); from--) /* most come behind all others */
         ;
     for (to = from; to < e->count && seq_le(e->range[to].seq, seq + len); to++)
         ;

@@ -64,12 +64,15 @@ static void begin(struct sp_tcp_out *ret, const uint8_t local[16], const uint8_t
     memcpy(ret->src, local, 16);
     memcpy(ret->dst, remote, 16);
     ret->family = family;
+}
+
+static void no_payload(struct sp_tcp_out *ret) {
     ret->spans = 0;
     ret->len = 0;
     ret->segment = 0;
 }
 
-/* Header of a segment of a connection: always with an acknowledgement. */
+/* Header of a segment of a connection, and nothing of its payload. */
 static void head(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t seq, uint8_t flags,
                  struct sp_tcp_out *ret) {
     bool syn = (flags & TCP_SYN) != 0;
@@ -130,6 +133,7 @@ static bool send_syn(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, st
     if (!c->syn_now)
         return false;
     c->syn_now = false;
+    no_payload(ret);
     head(t, now, c, c->iss, c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK, ret);
     tcp_rearm(t, now, c, SP_NEVER);
     return true;
@@ -152,6 +156,7 @@ static bool resend(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, stru
         off -= b->len;
         b = b->next;
     }
+    no_payload(ret);
     head(t, now, c, r->seq, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (len > 0 ? TCP_PSH : 0)), ret);
     if (gather(ret, b, off, len) < len && !fin) /* more pieces than an output has room for */
         (void)tcp_sent_split(t, c, r, (uint32_t)ret->len);
@@ -166,9 +171,7 @@ static bool resend(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, stru
 static bool send_lost(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
     if (c->lost == 0 || (c->pipe > 0 && c->pipe + c->mss > c->cubic.window))
         return false;
-    struct tcp_sent *r = c->sent;
-    while (r != NULL && !r->lost)
-        r = r->next;
+    struct tcp_sent *r = tcp_sent_first_lost(c);
     uint32_t room = c->cubic.window > c->pipe ? c->cubic.window - c->pipe : 0;
     uint32_t most = u32_max(c->mss, u32_min(segment_max(t, c), room / c->mss * c->mss));
     return r != NULL && resend(t, now, c, r, most, ret);
@@ -198,21 +201,17 @@ static uint32_t allowed(const struct sp_tcp *t, struct sp_tcp_conn *c, uint32_t 
 static bool send_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t len, struct sp_tcp_out *ret) {
     uint32_t unsent = tcp_unsent(c);
     bool fin = c->fin_wanted && !c->fin_sent && len == unsent;
+    no_payload(ret);
     if (len == 0 && !fin)
         return false;
     if (c->snd_una == c->snd_nxt && now - c->last_sent > tcp_rto(c))
         tcp_cubic_idle(c);
-    ret->spans = 0;
     uint32_t n = len > 0 ? gather(ret, c->next_block, c->next_off, len) : 0;
     fin = fin && n == len;
     if (!tcp_sent_new(t, now, c, n + fin))
         return false;
     bool first = c->snd_una == c->snd_nxt;
-    struct sp_tcp_out pieces = *ret;
     head(t, now, c, c->snd_nxt, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (n > 0 && n == unsent ? TCP_PSH : 0)), ret);
-    ret->spans = n > 0 ? pieces.spans : 0;
-    ret->len = n;
-    memcpy(ret->span, pieces.span, sizeof ret->span);
     cut(c, ret);
     c->snd_nxt += n + fin;
     c->next_off += n;
@@ -241,7 +240,7 @@ static bool send_tail(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, s
     struct tcp_sent *r = c->sent_last;
     uint32_t out = c->snd_nxt - c->snd_una, n = u32_min(tcp_unsent(c), c->mss);
     c->probe = PROBE_NONE;
-    if (r == NULL)
+    if (r == NULL || r->sacked || c->lost > 0) /* meanwhile an answer has come */
         return false;
     bool again = n == 0 || out + n > c->snd_wnd;
     uint32_t len = r->len - fin_len(c, r);
@@ -261,6 +260,7 @@ static bool send_tail(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, s
 /* A byte that the peer has already: it says how things stand with it. */
 static bool send_stale(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
     c->probe = PROBE_NONE;
+    no_payload(ret);
     head(t, now, c, c->snd_una - 1, TCP_ACK, ret);
     return true;
 }
@@ -285,6 +285,7 @@ bool tcp_conn_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, st
         tcp_rearm(t, now, c, SP_NEVER);
     if (!c->ack_now)
         return false;
+    no_payload(ret);
     head(t, now, c, c->snd_nxt, TCP_ACK, ret);
     return true;
 }
@@ -306,6 +307,7 @@ static void stray_output(struct sp_tcp *t, struct sp_tcp_out *ret) {
                          .has_shift = s->has_shift,
                          .shift = s->shift,
                          .sack_ok = s->sack_ok};
+    no_payload(ret);
     begin(ret, s->tuple.local, s->tuple.remote, s->tuple.family);
     ret->head_len = (uint8_t)tcp_head_write(&h, ret->head);
     sp_ring_remove(&s->ring);

@@ -34,6 +34,19 @@ bool tcp_sent_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint3
     return true;
 }
 
+/* Before this one none is lost. */
+static void lost_hint(struct sp_tcp_conn *c, struct tcp_sent *r) {
+    if (c->lost_from == NULL || seq_lt(r->seq, c->lost_from->seq))
+        c->lost_from = r;
+}
+
+struct tcp_sent *tcp_sent_first_lost(struct sp_tcp_conn *c) {
+    struct tcp_sent *r = c->lost_from;
+    while (r != NULL && !r->lost)
+        r = r->next;
+    return c->lost_from = r;
+}
+
 void tcp_sent_again(struct sp_tcp_conn *c, struct tcp_sent *r, sp_instant now) {
     if (r->lost) {
         c->lost -= r->len;
@@ -77,20 +90,9 @@ static void leave(struct sp_tcp_conn *c, struct tcp_sent *r) {
     r->lost = r->sacked = false;
 }
 
-void tcp_sent_lose(struct sp_tcp_conn *c, struct tcp_sent *r) {
-    leave(c, r);
-    r->lost = true;
-    c->lost += r->len;
-}
-
-void tcp_sent_sack(struct sp_tcp_conn *c, struct tcp_sent *r) {
-    leave(c, r);
-    r->sacked = true;
-    c->sacked += r->len;
-}
-
-void tcp_sent_free(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r) {
-    leave(c, r);
+static void unlink_sent(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r) {
+    if (c->lost_from == r)
+        c->lost_from = r->next;
     if (r->prev != NULL)
         r->prev->next = r->next;
     else
@@ -100,4 +102,36 @@ void tcp_sent_free(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r) 
     else
         c->sent_last = r->prev;
     tcp_give(t, &t->sent, r);
+}
+
+void tcp_sent_lose(struct sp_tcp_conn *c, struct tcp_sent *r) {
+    leave(c, r);
+    r->lost = true;
+    c->lost += r->len;
+    lost_hint(c, r);
+}
+
+/* a and what follows it, which is sacked as well, become one: that many are sacked makes the list no longer. */
+static struct tcp_sent *merge(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *a) {
+    struct tcp_sent *b = a->next;
+    a->len += b->len;
+    a->again |= b->again;
+    unlink_sent(t, c, b);
+    return a;
+}
+
+struct tcp_sent *tcp_sent_sack(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r) {
+    leave(c, r);
+    r->sacked = true;
+    c->sacked += r->len;
+    if (r->next != NULL && r->next->sacked)
+        r = merge(t, c, r);
+    if (r->prev != NULL && r->prev->sacked)
+        r = merge(t, c, r->prev);
+    return r;
+}
+
+void tcp_sent_free(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r) {
+    leave(c, r);
+    unlink_sent(t, c, r);
 }

@@ -143,6 +143,49 @@ static void the_tail_is_probed(void **state) { /* RFC 8985 7 */
     rig_free(g);
 }
 
+static void a_probe_that_an_answer_overtakes(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 3 * MSS);
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    g->now = sp_tcp_deadline(g->tcp);
+    sp_tcp_expire(g->tcp, g->now);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{1 + 2 * MSS, 1 + 3 * MSS}}); /* before the probe is out */
+    while (take(g))
+        assert_true(g->out.seq - g->iss < 1 + 2 * MSS);
+    assert_int_equal(g->conn->pipe + g->conn->lost + g->conn->sacked, 3 * MSS);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 3 * MSS);
+    assert_int_equal(g->conn->pipe + g->conn->lost + g->conn->sacked, 0);
+    assert_true(sp_ring_alone(&g->conn->times));
+    rig_free(g);
+}
+
+static void what_is_sacked_side_by_side_is_one_record(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 10 * MSS);
+    for (unsigned i = 0; i < 10; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    static const unsigned order[] = {5, 3, 8, 4, 7, 6, 9, 2}; /* before, behind, between */
+    for (unsigned i = 0; i < 8; i++) {
+        uint32_t at = 1 + order[i] * MSS;
+        GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{at, at + MSS}});
+        while (take(g))
+            ;
+    }
+    unsigned records = 0;
+    for (const struct tcp_sent *r = g->conn->sent; r != NULL; r = r->next)
+        records++;
+    assert_int_equal(records, 3);
+    assert_int_equal(g->conn->sacked, 8 * MSS);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 4 * MSS); /* it ends within */
+    assert_int_equal(g->conn->sacked, 6 * MSS);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 10 * MSS);
+    assert_int_equal(sp_tcp_buffered(g->tcp), 0);
+    rig_free(g);
+}
+
 static void a_late_segment_is_waited_for(void **state) { /* RFC 8985 6.2, step 4 */
     (void)state;
     struct rig *g = open_by_peer(plain);
@@ -429,6 +472,8 @@ int main(void) {
         cmocka_unit_test(the_first_window),
         cmocka_unit_test(sacked_segments_show_the_lost_one),
         cmocka_unit_test(the_tail_is_probed),
+        cmocka_unit_test(a_probe_that_an_answer_overtakes),
+        cmocka_unit_test(what_is_sacked_side_by_side_is_one_record),
         cmocka_unit_test(a_late_segment_is_waited_for),
         cmocka_unit_test(a_peer_that_threw_away_what_it_had),
         cmocka_unit_test(a_peer_without_sack),
