@@ -4,6 +4,8 @@ import pathlib
 import re
 import subprocess
 
+import pytest
+
 TOP = pathlib.Path(__file__).parents[2]
 
 
@@ -21,9 +23,10 @@ def spaces():
     return set(re.findall(r"^sp\d+-\w+", subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout, re.M))
 
 
-def test_quickstart_checks_itself_and_leaves_nothing():
+@pytest.mark.parametrize("mode", [[], ["--userspace"]], ids=["tunnel", "userspace"])
+def test_quickstart_checks_itself_and_leaves_nothing(mode):
     before = ours() | spaces()
-    p = subprocess.run([TOP / "deploy/quickstart", "--check"], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
+    p = subprocess.run([TOP / "deploy/quickstart", *mode, "--check"], capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL)
     assert p.returncode == 0, p.stdout[-3000:] + p.stderr[-3000:]
     assert p.stdout.rstrip().endswith("checks passed")
     assert not (ours() | spaces()) - before
