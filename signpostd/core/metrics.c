@@ -207,6 +207,20 @@ static void storage(struct sp_ctl *c) {
     sp_op_u64(&c->wr, "log_journal_blocks_used", stats.journal_blocks_used);
 }
 
+static void host(struct sp_ctl *c) {
+    const struct sp_server *s = c->s;
+    for (const struct sp_count *n = s->host_counts; n < s->host_counts + s->host_count_n; n++)
+        if (n->label != NULL)
+            sample(c, n->name, n->label, n->value, *n->count);
+        else
+            sp_op_u64(&c->wr, n->name, *n->count);
+}
+
+void sp_server_counts(struct sp_server *s, const struct sp_count *counts, size_t n) {
+    s->host_counts = counts;
+    s->host_count_n = n;
+}
+
 void sp_ctl_metrics(struct sp_ctl *c) {
     answers(c);
     updates(c);
@@ -215,4 +229,5 @@ void sp_ctl_metrics(struct sp_ctl *c) {
     handshakes(c);
     relay(c);
     storage(c);
+    host(c);
 }

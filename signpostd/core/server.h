@@ -2,6 +2,7 @@
 #ifndef SP_CORE_SERVER_H
 #define SP_CORE_SERVER_H
 
+#include "proto/base/count.h"
 #include "proto/base/host.h"
 #include "proto/base/rng.h"
 #include "proto/base/trace.h"
@@ -73,6 +74,8 @@ bool sp_server_event(struct sp_server *s, struct sp_event *ret);
 bool sp_server_ready(const struct sp_server *s);
 /* Asks for a clean end: pending updates are made durable and acknowledged, then SP_EV_STOP. */
 void sp_server_stop(struct sp_server *s, sp_instant now);
+/* The host's own counters, which the metrics tell as well. The list, its texts and counters are borrowed until another is given. */
+void sp_server_counts(struct sp_server *s, const struct sp_count *counts, size_t n);
 /* For the host to tell its operator. */
 void sp_server_storage(const struct sp_server *s, struct sp_storage_state *ret);
 

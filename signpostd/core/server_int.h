@@ -98,6 +98,8 @@ struct sp_server {
     uint32_t tcp_sign_left;
     uint64_t cold; /* UDP queries that needed new signatures, made or refused */
     struct sp_streams streams;
+    const struct sp_count *host_counts;
+    size_t host_count_n;
     struct sp_overlay *overlay;
     sp_instant cookie_turn;
 

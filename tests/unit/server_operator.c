@@ -316,6 +316,20 @@ static void metrics_count(void **state) {
     assert_true(after == before + 1);
 }
 
+static void metrics_tell_the_hosts_counters(void **state) {
+    uint64_t frames = 3, martians = 5, value;
+    const struct sp_count counts[] = {{"network_frames_total", NULL, NULL, &frames},
+                                      {"network_dropped_total", "reason", "martian", &martians}};
+    sp_server_counts(r.s, counts, 2);
+    martians++;
+    assert_int_equal(rig_ctl(&r, SP_OP_METRICS, NULL), SP_OP_OK);
+    assert_true(rig_ctl_number(&r, "network_frames_total", &value) && value == 3);
+    assert_true(rig_ctl_number(&r, "network_dropped_total{reason=\"martian\"}", &value) && value == 6);
+    sp_server_counts(r.s, NULL, 0);
+    assert_int_equal(rig_ctl(&r, SP_OP_METRICS, NULL), SP_OP_OK);
+    assert_false(rig_ctl_number(&r, "network_frames_total", &value));
+}
+
 static void nonsense_is_usage(void **state) {
     assert_int_equal(rig_ctl_bytes(&r, "", 0), SP_OP_USAGE);
     assert_int_equal(rig_ctl_bytes(&r, "\1", 1), SP_OP_USAGE);
@@ -355,6 +369,7 @@ int main(void) {
         cmocka_unit_test(a_device_is_listed_and_revoked),
         cmocka_unit_test(the_log_shows_its_chain),
         cmocka_unit_test(metrics_count),
+        cmocka_unit_test(metrics_tell_the_hosts_counters),
         cmocka_unit_test(nonsense_is_usage),
         cmocka_unit_test(stop_stops),
     };
