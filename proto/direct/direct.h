@@ -14,6 +14,7 @@
 #ifndef SP_DIRECT_DIRECT_H
 #define SP_DIRECT_DIRECT_H
 
+#include "proto/base/count.h"
 #include "proto/base/ring.h"
 #include "proto/base/table.h"
 #include "proto/net/net.h"
@@ -112,5 +113,9 @@ void sp_direct_connect(struct sp_direct *d, sp_instant now, uint64_t id, const s
 void sp_direct_expire(struct sp_direct *d, sp_instant now);
 /* The earlier one of the core's deadline and the interface's. */
 sp_instant sp_direct_deadline(const struct sp_direct *d, sp_instant core);
+
+/* All that interface, TCP and streams have counted, for metrics; as long as *d lives. SP_DIRECT_COUNTS is room for all. */
+#define SP_DIRECT_COUNTS (SP_NET_DROP_COUNT + SP_TCP_DROP_COUNT + 27)
+size_t sp_direct_count_list(const struct sp_direct *d, struct sp_count *ret, size_t max);
 
 #endif

@@ -41,6 +41,7 @@ struct tapd {
     struct sp_server *server;
     struct sp_server_config config;
     struct sp_direct direct;
+    struct sp_count counts[SP_DIRECT_COUNTS];
     struct sp_mem mem;
     struct sp_rng rng;
     struct sp_net_config net;
@@ -428,6 +429,7 @@ static sp_err open_server(struct tapd *t, struct spl_error *err) {
     t->config.grant = spl_grant_small();
     spl_seed(t->config.seed, sizeof t->config.seed);
     SP_TRY(sp_server_new(&t->server, &t->config, spl_now(), spl_wall()));
+    sp_server_counts(t->server, t->counts, sp_direct_count_list(&t->direct, t->counts, SP_DIRECT_COUNTS));
     return spl_control_listen(t->loop, dirfd, "control.sock", SP_OP_REQUEST_MAX, NULL, NULL, err);
 }
 

@@ -5,6 +5,7 @@ import ctypes
 import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -330,6 +331,18 @@ def test_dns_over_tcp(tap, server):
     out = tap.dig(server, "+tcp", "www.rfc.example", "A")
     assert "status: NOERROR" in out and "192.0.2.2" in out and "(TCP)" in out
     assert tap.counts()["tcp_accepted"] == before + 1
+
+
+def test_metrics_tell_what_the_stack_has_counted(tap):
+    def sample(name):
+        return int(re.search(rf"^signpost_{re.escape(name)} (\d+)", tap.ctl("metrics"), re.M)[1])
+
+    accepted, closed = sample('tcp_connections_total{how="accepted"}'), sample('tcp_dropped_total{reason="closed"}')
+    assert "status: NOERROR" in tap.dig(SERVERS[0], "+tcp", rfc_module.ZONE, "SOA")
+    tap.run("dig", f"@{SERVERS[0]}", "+tcp", "+tries=1", "-p", "54", rfc_module.ZONE, check=False)
+    assert sample('tcp_connections_total{how="accepted"}') == accepted + 1
+    assert sample('tcp_dropped_total{reason="closed"}') > closed
+    assert sample('network_frames_total{direction="in"}') > 10
 
 
 @pytest.mark.parametrize("server", SERVERS)
