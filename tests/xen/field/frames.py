@@ -54,16 +54,27 @@ def fragments(target, own):
     return own, mac(), 0x0800, packet(neighbour(target), target, 17, udp(random.randbytes(1392)), 0x2000)
 
 
-def syn(target, own):
+def connecting(source, target):
     segment = struct.pack(">HHIIBBHHH", random.randrange(1024, 65536), 53, random.randrange(1 << 32), 0, 0x50, 2, 65535, 0, 0)
-    return own, mac(), 0x0800, packet(neighbour(target), target, 6, segment)
+    pseudo = source + target + struct.pack(">BBH", 0, 6, len(segment))
+    return packet(source, target, 6, segment[:16] + struct.pack(">H", checksum(pseudo + segment)) + segment[18:])
+
+
+def syn(target, own):
+    """Whose answers need a neighbour that is not there."""
+    return own, mac(), 0x0800, connecting(neighbour(target), target)
+
+
+def syn_from_afar(target, own):
+    """Whose answers go out, to the router, and nobody acknowledges them."""
+    return own, mac(), 0x0800, connecting(bytes([random.choice((5, 23, 77, 91, 130))]) + random.randbytes(2) + bytes([random.randrange(1, 255)]), target)
 
 
 def runts(target, own):
     return own, mac(), random.choice((0x0800, 0x0806, 0x86dd)), random.randbytes(random.randrange(46, 1500))
 
 
-KINDS = {f.__name__: f for f in (arp, query, fragments, syn, runts)}
+KINDS = {f.__name__: f for f in (arp, query, fragments, syn, syn_from_afar, runts)}
 
 
 def flood(kind, device, address, rate, seconds):

@@ -15,13 +15,16 @@ from updates import name_of, refused
 from xenhost import XENLAB
 
 HERE = pathlib.Path(__file__).resolve().parent
-UPDATES, FRAMES, ATTACK = HERE / "updates.py", HERE / "frames.py", HERE.parents[1] / "lab/attack.py"
+UPDATES, FRAMES, STREAMS, ATTACK = HERE / "updates.py", HERE / "frames.py", HERE / "streams.py", HERE.parents[1] / "lab/attack.py"
 BUILD = pathlib.Path(os.environ.get("SIGNPOST_BUILD", HERE.parents[2] / "build"))
 CACHE = os.environ.get("XENLAB_CACHE") or f"{tempfile.gettempdir()}/xenlab-cache"
 IMAGE = BUILD / "unikernel/signpost-xen"
 DISK = 16 << 20
-SECRETS = {"writer.keys.": "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcywgb2s=", "narrow.keys.": "YW5vdGhlciBzZWNyZXQsIG9mIDMyIGJ5dGVzIHRvbyE="}
-POLICIES = {"writer.keys.": "names=*", "narrow.keys.": "names=*.narrow types=A"}
+SECRETS = {"writer.keys.": "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcywgb2s=", "narrow.keys.": "YW5vdGhlciBzZWNyZXQsIG9mIDMyIGJ5dGVzIHRvbyE=",
+           "reader.keys.": "YSB0aGlyZCBzZWNyZXQsIG9mIDMyIGJ5dGVzIHRvbyE="}
+POLICIES = {"writer.keys.": "names=*", "narrow.keys.": "names=*.narrow types=A", "reader.keys.": "axfr"}
+# A zone that is too long for one message, and its transfer for any buffer.
+LARGE, LARGE_NAMES = "large.example", 2000
 # EIM, the usual home router, and one that takes another port for every destination: between the two nothing goes but the relay.
 HOME, STRICT = dict(mapping="eim", filter="apdf"), dict(mapping="apdm", filter="apdf", ports="random")
 
@@ -114,6 +117,45 @@ class Writer:
         assert not wrong, wrong
 
 
+class Knot:
+    """Debian's Knot beside the client, a secondary of one zone by transfers with a TSIG key."""
+    PORT = 5301
+
+    def __init__(self, scene, zone, key):
+        self.scene, self.folder = scene, scene.lab.work / "knot"
+        self.folder.mkdir()
+        (self.folder / "conf").write_text(f"""
+server:
+    listen: 127.0.0.1@{self.PORT}
+    rundir: {self.folder}
+database:
+    storage: {self.folder}
+key:
+  - id: {key}
+    algorithm: hmac-sha256
+    secret: {SECRETS[key]}
+remote:
+  - id: guest
+    address: {scene.address}@53
+    key: {key}
+zone:
+  - domain: {zone}
+    storage: {self.folder}
+    master: guest
+""")
+        self.process = scene.client.popen("knotd", "-c", self.folder / "conf", log="knot.log")
+
+    def dig(self, *words):
+        return self.scene.client.run("dig", "@127.0.0.1", "-p", self.PORT, "+tries=1", "+time=2", *words, check=False).stdout
+
+    def log(self):
+        return "the secondary:\n" + (self.scene.lab.work / "knot.log").read_text()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
 class Scene:
     def __init__(self, lab, host):
         self.lab, self.host = lab, host
@@ -136,9 +178,18 @@ class Scene:
             path.chmod(0o600)
             if name == "writer.keys.":
                 native.ctl("key", "add", path, "--zone", ZONE, "--policy", POLICIES[name])
-        self.tokens = {n: native.ctl("invite", ZONE, n, "--address", self.address).stdout.strip() for n in ("alice", "bob", "carol")}
+        self.tokens = {n: native.ctl("invite", ZONE, n, "--address", self.address).stdout.strip() for n in ("alice", "bob", "carol", "dora")}
+        self.prepare_large(native)
         native.stop()
         shutil.copy(native.data / "log", self.disk)
+
+    def prepare_large(self, native):
+        native.ctl("zone", "add", LARGE, "--address", self.address)
+        native.ctl("key", "add", self.keys["reader.keys."], "--zone", LARGE, "--policy", POLICIES["reader.keys."])
+        text = self.lab.work / "large.text"
+        text.write_text("".join(f'h{i} 300 IN A 192.0.2.{i % 256}\nh{i} 300 IN TXT "{i:040}"\n' for i in range(LARGE_NAMES)))
+        native.ctl("zone", "import", LARGE, text)
+        self.large = native.ctl("zone", "export", LARGE).stdout
 
     def boot(self, *more, timeout=600):
         guest = f"name=signpost,kernel={IMAGE},memory=16,net=1,vbd=log,start=0"
@@ -170,23 +221,27 @@ class Scene:
     def dig(self, *words, address=None, check=True):
         return self.client.run("dig", f"@{address or self.address}", "+tries=4", "+time=3", *words, check=check).stdout
 
-    def nsupdate(self, *lines, key="writer.keys.", address=None, check=True):
+    def nsupdate(self, *lines, key="writer.keys.", address=None, check=True, options=()):
         text = "\n".join([f"server {address or self.address}", f"zone {ZONE}", *lines, "send", ""])
-        return self.client.run("nsupdate", "-t", "20", "-u", "3", "-r", "5", "-k", self.keys[key], check=check, stdin=text)
+        return self.client.run("nsupdate", "-t", "20", "-u", "3", "-r", "5", *options, "-k", self.keys[key], check=check, stdin=text)
+
+    def stream(self, verb, *words, address=None):
+        """One of streams.py's clients, and what it has found."""
+        return json.loads(self.client.run(PYTHON, STREAMS, verb, address or self.address, *words).stdout)
 
     def texts(self, names):
         """RCODE and TXT of each name, as the guest has them now."""
         out = self.client.run(PYTHON, UPDATES, "read", self.address, stdin="\n".join(names), timeout=120).stdout
         return {name: (rcode, text) for name, rcode, text in map(str.split, out.splitlines())}
 
-    def answers(self, n):
+    def answers(self, n, *words):
         """So many questions are answered, each asked at most four times."""
         for i in range(n):
-            assert f"ns.{ZONE}." in self.dig("+short", ZONE, "SOA"), f"question {i}"
+            assert f"ns.{ZONE}." in self.dig("+short", *words, ZONE, "SOA"), f"question {i}"
 
-    def person(self, name, nat):
+    def person(self, name, nat, *arguments):
         """An agent of that name, joined and up behind a NAT of its own, with a server for echo.py."""
-        agent = Agent(self, self.lab.gateway(f"{name}-nat", nat=nat).device(name))
+        agent = Agent(self, self.lab.gateway(f"{name}-nat", nat=nat).device(name), arguments=arguments)
         agent.serve()
         return agent
 

@@ -8,7 +8,7 @@ import pytest
 
 from daemons import PYTHON, ZONE, ed25519_to_x25519
 from lab import await_true
-from scene import ATTACK, FRAMES, HOME, NOTHING, POLICIES, Native, Writer
+from scene import ATTACK, FRAMES, HOME, LARGE, LARGE_NAMES, NOTHING, POLICIES, SECRETS, STREAMS, STRICT, Knot, Native, Writer
 
 SEED = 20261123
 DESTROYED = 5
@@ -57,6 +57,8 @@ def test_answers_too_long_for_udp_are_truncated(scene):
     for size in ("+noedns", "+bufsize=512", "+bufsize=1232", "+bufsize=4096"):
         out = scene.dig("+ignore", size, f"big.{ZONE}", "TXT")
         assert re.search(r"flags:[^;]* tc[ ;]", out) and "ANSWER: 0" in out and int(re.search(r"rcvd: (\d+)", out)[1]) <= 512, out
+    whole = scene.dig("+bufsize=512", f"big.{ZONE}", "TXT")  # and dig comes again
+    assert "retrying in TCP mode" in whole and "ANSWER: 8" in whole and "(TCP)" in whole, whole
     for i in range(3, 8):
         scene.nsupdate(f'update delete big.{ZONE} TXT "{i} {"x" * 200}"')
     for size, whole in (("+noedns", False), ("+bufsize=512", False), ("+bufsize=800", True), ("+bufsize=4096", True)):
@@ -64,16 +66,10 @@ def test_answers_too_long_for_udp_are_truncated(scene):
         assert bool(re.search(r"flags:[^;]* tc[ ;]", out)) != whole and ("ANSWER: 3" in out) == whole, out
 
 
-@pytest.mark.parametrize("family", [4, 6])
-def test_tcp_is_refused_at_once(scene, family):
-    """There is none yet: the sender is told that the protocol is not spoken (RFC 1122 3.2.2.1, RFC 4443 3.4), and need not wait."""
-    out = scene.dig("+tcp", "+tries=1", "+time=20", ZONE, "SOA", address=scene.address if family == 4 else scene.address6, check=False)
-    assert "timed out" not in out and "failed" in out, out
-
-
 def test_a_port_that_is_not_served_is_refused_at_once(scene):
-    out = scene.client.run("dig", f"@{scene.address}", "-p", "5353", "+tries=1", "+time=20", ZONE, "SOA", check=False).stdout
-    assert "refused" in out and "timed out" not in out, out
+    for transport in "+notcp", "+tcp":
+        out = scene.client.run("dig", f"@{scene.address}", "-p", "5353", transport, "+tries=1", "+time=20", ZONE, "SOA", check=False).stdout
+        assert "refused" in out and "timed out" not in out, out
 
 
 def test_large_packets_go_both_ways_in_fragments(scene):
@@ -81,6 +77,59 @@ def test_large_packets_go_both_ways_in_fragments(scene):
     for address in scene.address, scene.address6:
         out = scene.client.run("ping", "-n", "-c", "8", "-i", "0.2", "-W", "10", "-s", "4000", address, check=False).stdout
         assert int(re.search(r"(\d+) received", out)[1]) >= 4, out
+
+
+# ---- DNS over TCP ----
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_dig_over_tcp(scene, family):
+    """On each port that is served; one query, two on one connection, 300 of them in one write."""
+    address = scene.address if family == 4 else scene.address6
+    for port in 53, 443, 51820:
+        assert f"ns.{ZONE}. hostmaster.{ZONE}." in scene.dig("+tcp", "+short", "-p", port, ZONE, "SOA", address=address)
+    out = scene.dig("+tcp", "+keepopen", "+short", ZONE, "SOA", f"ns.{ZONE}", "A", address=address)
+    assert "hostmaster" in out and scene.address in out, out
+    assert scene.stream("pipeline", ZONE, 300, address=address) == {"answers": 300}
+
+
+def test_clients_of_all_manners(scene):
+    """Byte by byte, with the end of the stream before the answer; and as many connections as a guest of 16 MiB has streams for."""
+    assert scene.stream("bytes", ZONE) == {"answers": 1, "end": True}
+    assert scene.stream("many", ZONE, 20) == {"answers": 20}
+
+
+def test_nsupdate_over_tcp(scene):
+    for address, number in (scene.address, "192.0.2.91"), (scene.address6, "192.0.2.92"):
+        scene.nsupdate(f"update delete stream.{ZONE} A", f"update add stream.{ZONE} 60 A {number}", address=address, options=["-v"])
+        assert scene.dig("+short", "+tcp", f"stream.{ZONE}", "A") == f"{number}\n"
+
+
+def test_transfers_of_a_large_zone(scene):
+    """Whole and as it was given, to a client that reads slowly too; one that reads nothing is got rid of, and troubles nobody."""
+    words = LARGE, "reader.keys.", SECRETS["reader.keys."]
+    stuck = scene.client.popen(PYTHON, STREAMS, "stuck", scene.address, *words, stdout=subprocess.PIPE, text=True)
+    slow = scene.client.popen(PYTHON, STREAMS, "slow", scene.address, *words, stdout=subprocess.PIPE, text=True)
+    for address in scene.address, scene.address6:
+        out = scene.dig("-k", scene.keys["reader.keys."], "+noall", "+answer", "+onesoa", "+nosplit", LARGE, "AXFR", address=address)
+        assert records_of(out) == records_of(scene.large)
+    assert scene.dig("+noall", "+answer", LARGE, "AXFR").count("Transfer failed") == 1
+    scene.answers(3, "+tcp")
+    assert json.loads(slow.communicate(timeout=60)[0])["records"] == len(records_of(scene.large))
+    assert json.loads(stuck.communicate(timeout=60)[0])["reset"]
+
+
+def records_of(text):
+    """Of zone text, however its fields are apart."""
+    lines = (line.split(";")[0] if '"' not in line else line for line in text.splitlines())
+    return sorted(" ".join(line.split()) for line in lines if line.strip() and not line.startswith("$"))
+
+
+def test_a_standard_secondary(scene):
+    """Knot has the zone by AXFR with TSIG, and gives it as the guest does."""
+    secondary = Knot(scene, LARGE, "reader.keys.")
+    await_true(lambda: secondary.dig("+short", LARGE, "SOA") == scene.dig("+short", LARGE, "SOA"), secondary.log)
+    assert secondary.dig("+short", f"h{LARGE_NAMES - 1}.{LARGE}", "A") == f"192.0.2.{(LARGE_NAMES - 1) % 256}\n"
+    secondary.stop()
 
 
 # ---- people ----
@@ -116,6 +165,19 @@ def test_netcheck_by_the_guests_stun(scene):
         assert [a.rpartition(":")[0] for a in said["mapped"]] == [agent.device.at.address4], said
 
 
+def test_an_agent_without_udp(scene):
+    """Its session and what is relayed to it go over TCP; it reaches who has UDP, and they it."""
+    alice, _ = scene.people()
+    dora = scene.person("dora", STRICT, "--no-udp")
+    assert dora.session()["via"] == "tcp", dora.session()
+    assert dora.run("ping", alice.name).returncode == 0
+    dora.echo("udp", alice)
+    alice.echo("tcp", dora)
+    assert dora.echo("bulk", alice, 200000)["whole"] and alice.echo("bulk", dora, 200000)["whole"]
+    assert dora.peer(alice)["state"] == "relay" and dora.session()["via"] == "tcp"
+    dora.stop()
+
+
 # ---- strangers ----
 
 @pytest.mark.parametrize("kind", ["initiation", "initiation-bad-mac", "data", "relay", "stun", "noise"])
@@ -135,12 +197,13 @@ def test_a_flood_from_forged_sources(scene, kind):
     flow.moves().finish()
 
 
-@pytest.mark.parametrize("kind", ["arp", "query", "fragments", "syn", "runts"])
+@pytest.mark.parametrize("kind", ["arp", "query", "fragments", "syn", "syn_from_afar", "runts"])
 def test_a_flood_on_its_own_network(scene, kind):
-    """From neighbours that there are not."""
+    """From neighbours that there are not, or from senders that a router stands for; who comes over TCP is served meanwhile, too."""
     memory = scene.metrics()["signpost_memory_used_bytes"]
     flood = scene.host.router.popen(PYTHON, FRAMES, "flood", kind, scene.host.bridge, scene.address, 1500, 1, stdout=subprocess.PIPE, text=True)
-    scene.answers(10)
+    scene.answers(5)
+    scene.answers(5, "+tcp")
     assert json.loads(flood.communicate()[0])["sent"] > 100
     scene.answers(3)
     assert scene.metrics()["signpost_memory_used_bytes"] < memory + (256 << 10)
