@@ -92,7 +92,7 @@ saved_case() {
     # dom0 believes in a wrong address: the guest's announcement puts that right.
     in_dom0 'arp -i xenbr0 -s 10.0.2.20 02:00:00:00:00:99 temp' >"$work/errors" 2>&1
     check "resume: saved and restored under queries and updates" save_and_restore kept
-    check "resume: it says so" "$lab" await "$state" kept 'signpost: resumed: sessions dropped, randomness renewed' 30
+    check "resume: it says so" "$lab" await "$state" kept 'signpost: resumed: sessions and connections dropped, randomness renewed' 30
     check "resume: queries are answered again" grows "$folder/answers"
     check "resume: updates are acknowledged again" grows "$folder/acked"
     check "resume: it has told the network where its address is" in_dom0 'for i in 1 2 3 4 5 6 7 8 9; do ip neigh show | grep -q "10.0.2.20 .*00:16:3e:00:00:01" && exit 0; sleep 1; done; ip neigh; exit 1'

@@ -18,7 +18,7 @@
  *   ns=NAME            the zone's name server; not given: ns.ZONE. Outside the zone, the zone has no address of it.
  *   public=ADDR        an address that the zone gives to its name server, IPv4 or IPv6, up to 4 times: where the guest
  *                      is reached at other addresses than its own (1:1 NAT of a cloud). Not given: the guest's own.
- *   ports=N,N...       the UDP ports to serve, up to 8; not given: 53,443,51820
+ *   ports=N,N...       the ports to serve, UDP and TCP, up to 8; not given: 53,443,51820
  *   disk=xvda          keeps the zone on this disk (xvda to xvdp); not given: in memory alone
  *   operator=KEY       the public Ed25519 key of somebody who may operate this signpost from afar, 32 bytes in base64;
  * up to 4 times. Not given: nobody may. syslog=ADDR[:PORT] send each line of the console there too, as RFC 5424 over

@@ -84,7 +84,7 @@ static void take_event(struct spx_loop *l, const struct sp_event *ev) {
         spx_print("signpost: cannot go on: %s\n", ev->text != NULL ? ev->text : "no reason given");
         end(l, SPX_CRASH);
         break;
-    case SP_EV_CONNECT: /* there are no streams, and this core forwards nothing */
+    case SP_EV_CONNECT: /* this core connects to nobody and forwards nothing */
     case SP_EV_FORWARD:
         break;
     }
@@ -126,14 +126,28 @@ static size_t give(struct spx_loop *l, const struct sp_in *in, size_t n) {
     return done;
 }
 
+/* What came over the network. What the core has no room for is lost, and a stream of which that is so with it. */
+static void give_traffic(struct spx_loop *l, const struct sp_in *in, size_t n) {
+    size_t done = give(l, in, n);
+    if (done < n)
+        sp_direct_refused(&l->direct, l->now, in + done, n - done);
+}
+
 static void give_frames(struct spx_loop *l, const struct sp_direct_frame *frames, size_t n) {
     while (n > 0) {
         struct sp_in in[BATCH];
         size_t taken, got = sp_direct_frames(&l->direct, l->now, frames, n, in, BATCH, &taken);
-        (void)give(l, in, got); /* what it has no room for is lost */
+        give_traffic(l, in, got);
         frames += taken;
         n -= taken;
     }
+}
+
+/* What there is to say of streams without a frame, until neither they nor the core have more to say. */
+static void give_events(struct spx_loop *l) {
+    struct sp_in in[BATCH];
+    for (size_t n; (n = sp_direct_events(&l->direct, l->now, in, BATCH)) > 0; drain(l))
+        give_traffic(l, in, n);
 }
 
 /* True: there may be more. */
@@ -257,6 +271,7 @@ static bool turn(struct spx_loop *l) {
     }
     tell_link(l);
     drain(l);
+    give_events(l);
     spx_report_turn(l);
     spx_storage_tell(l);
     spx_storage_check_stop(l);

@@ -1,6 +1,6 @@
 /* The loop between the server's core and its devices: waits for an event or the deadline, samples the clocks once,
- * gives the core frames and completions, expires what is due, takes its datagrams, replies and block requests, and
- * waits again. */
+ * gives the core frames and completions, expires what is due, takes its datagrams, bytes of streams, replies and block
+ * requests, and waits again. */
 #ifndef SPX_LOOP_H
 #define SPX_LOOP_H
 

@@ -6,7 +6,7 @@
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/xen.h"
 
-/* The pool is fresh already: spx_suspend saw to that. */
+/* The pool is fresh already: spx_suspend saw to that. Streams end with the sessions: the core hears of it in this turn. */
 static void renew(struct spx_loop *l) {
     uint8_t seed[SP_RNG_SEED];
     l->now = spx_now();
@@ -16,6 +16,7 @@ static void renew(struct spx_loop *l) {
     spx_random_fill(seed, sizeof seed);
     sp_rng_init(l->net_rng, seed);
     sp_wipe(seed, sizeof seed);
+    sp_tcp_resumed(sp_net_tcp(l->direct.net));
 }
 
 static sp_err connect(struct spx_loop *l) {
@@ -54,5 +55,5 @@ void spx_loop_suspend(struct spx_loop *l) {
     l->now = spx_now();
     l->net_up = false; /* it comes up in this turn, and then tells the network where our addresses are */
     sp_net_link(l->direct.net, l->now, false);
-    spx_print("signpost: resumed: sessions dropped, randomness renewed\n");
+    spx_print("signpost: resumed: sessions and connections dropped, randomness renewed\n");
 }

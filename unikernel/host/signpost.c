@@ -16,6 +16,10 @@
 #define GRANT_FRAMES 2
 #define BUFFERS      64 /* frames, a direction */
 #define SPARE_PAGES  16
+#define NET_MEMORY   ((size_t)448 << 10) /* of the interface without TCP */
+#define TCP_LEAST    ((size_t)64 << 10)
+#define TCP_MOST     ((size_t)16 << 20)
+#define TCP_FREE     ((size_t)4 << 20) /* so much is for the rest */
 
 static struct spx_cmdline wanted;
 static struct spx_grants grants;
@@ -81,23 +85,32 @@ static bool open_disk(void) {
 
 /* ---- the cores ---- */
 
+/* Of so many bytes: little where all is little, a twelfth of what is more. */
+static size_t tcp_memory(size_t left) {
+    size_t more = left > TCP_FREE ? (left - TCP_FREE) / 12 : 0;
+    return TCP_LEAST + (more < TCP_MOST ? more : TCP_MOST);
+}
+
 static bool open_direct(void) {
-    struct sp_net_config c = {.mem = &net_mem, .rng = &net_rng, .mtu = loop.net.mtu};
+    struct sp_tcp_config tcp = {0};
+    struct sp_net_config c = {.mem = &net_mem, .rng = &net_rng, .mtu = loop.net.mtu, .tcp = &tcp};
+    size_t for_tcp = tcp_memory(spx_pages_left() * SPX_PAGE_SIZE);
     uint8_t seed[SP_RNG_SEED];
     spx_random_fill(seed, sizeof seed);
     sp_rng_init(&net_rng, seed);
     sp_wipe(seed, sizeof seed);
-    sp_mem_init(&net_mem, spx_pages_grant(), SP_CHUNK);
+    sp_mem_init(&net_mem, spx_pages_grant(), NET_MEMORY + for_tcp);
+    sp_tcp_limits_for(&tcp, for_tcp);
     memcpy(c.mac, loop.net.mac, sizeof c.mac);
     spx_config_net(&wanted, &c);
     sp_err err = sp_direct_init(&loop.direct, &c);
     return err == SP_OK || failed("the interface", err, "");
 }
 
-/* All that is free by now, but for what connecting devices anew may take. */
+/* All that is free by now, but for what connections and connecting devices anew may take. */
 static sp_err set_limits(struct sp_limits *l) {
-    size_t pages = spx_pages_left();
-    sp_err err = sp_limits_for(l, pages > SPARE_PAGES ? (pages - SPARE_PAGES) * SPX_PAGE_SIZE : 0);
+    size_t left = spx_pages_left() * SPX_PAGE_SIZE, kept = net_mem.limit - net_mem.granted + SPARE_PAGES * SPX_PAGE_SIZE;
+    sp_err err = sp_limits_for(l, left > kept ? left - kept : 0);
     if (err == SP_OK)
         spx_print("signpost: room for %u names and %u sessions\n", (uint64_t)l->names, (uint64_t)l->sessions);
     return err;
