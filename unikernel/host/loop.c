@@ -93,13 +93,14 @@ static void take_event(struct spx_loop *l, const struct sp_event *ev) {
 static void drain(struct spx_loop *l) {
     size_t n;
     send_frames(l); /* the interface's own */
-    while ((n = sp_server_output(l->server, l->now, l->out, SPX_LOOP_OUT)) > 0) {
+    do { /* that there is no more is told, too */
+        n = sp_server_output(l->server, l->now, l->out, SPX_LOOP_OUT);
         sp_direct_outputs(&l->direct, l->out, n);
         send_frames(l);
         for (size_t i = 0; i < n; i++)
             if (l->out[i].kind == SP_OUT_CONTROL)
                 take_reply(l, &l->out[i]);
-    }
+    } while (n > 0);
     struct sp_event ev;
     while (!l->held && !l->ended && sp_server_event(l->server, &ev))
         take_event(l, &ev);

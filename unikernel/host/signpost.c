@@ -26,6 +26,7 @@ static struct spx_grants grants;
 static struct spx_loop loop;
 static struct sp_mem net_mem;
 static struct sp_rng net_rng;
+static struct sp_count net_counts[SP_DIRECT_COUNTS];
 static struct spx_zone zone;
 
 /* Always false. */
@@ -145,6 +146,8 @@ static bool open_server(void) {
     if (err == SP_OK)
         err = sp_server_new(&loop.server, &c, spx_now(), spx_wall());
     sp_wipe(c.seed, sizeof c.seed);
+    if (err == SP_OK)
+        sp_server_counts(loop.server, net_counts, sp_direct_count_list(&loop.direct, net_counts, SP_DIRECT_COUNTS));
     return err == SP_OK || failed("the server", err,
                                   err == SP_ERR_FULL     ? "; give the guest more memory"
                                   : err == SP_ERR_RANGE  ? "; the disk is too small, a log needs 256 KiB"
