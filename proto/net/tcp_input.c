@@ -160,7 +160,12 @@ static bool receives(const struct sp_tcp_conn *c) {
 }
 
 static void text(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, const struct tcp_seg *s) {
-    if (!receives(c) || unread(t, now, c, s))
+    if (!receives(c)) {
+        if (s->len > 0 || (s->flags & TCP_FIN) != 0) /* again: our acknowledgement was lost */
+            tcp_ack_at_once(t, c);
+        return;
+    }
+    if (unread(t, now, c, s))
         return;
     if ((s->flags & TCP_FIN) != 0 && !c->fin_known && seq_le(s->seq + s->len, c->rcv_edge)) {
         c->fin_known = true;

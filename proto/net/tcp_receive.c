@@ -5,22 +5,26 @@
 /* ---- the window ---- */
 
 /* Its right edge never moves back, and not in small steps. */
+static uint32_t window_max(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
+    return u32_min(t->config.receive_max, (uint32_t)UINT16_MAX << c->rcv_shift);
+}
+
 uint32_t tcp_window(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
     uint32_t now = c->rcv_edge - c->rcv_nxt, most = t->config.receive_max;
     uint32_t free = c->unread < most ? most - c->unread : 0;
     uint32_t step = u32_min(most / 2, c->mss);
     if (free < now + step)
         free = now;
-    return u32_min(free, (uint32_t)UINT16_MAX << c->rcv_shift) >> c->rcv_shift << c->rcv_shift;
+    return u32_min(free, window_max(t, c)) >> c->rcv_shift << c->rcv_shift;
 }
 
 void sp_tcp_consumed(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, size_t len) {
     (void)now;
     c->unread -= len < c->unread ? (uint32_t)len : c->unread;
     /* A window that was nearly shut and is open again is told at once. */
-    uint32_t open = c->rcv_edge - c->rcv_nxt;
-    if (tcp_synchronized(c) && !c->fin_taken &&
-        tcp_window(t, c) >= open + u32_max(2u * c->mss, t->config.receive_max / 4) && open < t->config.receive_max / 2)
+    uint32_t open = c->rcv_edge - c->rcv_nxt, most = window_max(t, c);
+    if (tcp_synchronized(c) && !c->fin_taken && tcp_window(t, c) >= open + u32_max(2u * c->mss, most / 4) &&
+        open < most / 2)
         tcp_ack_at_once(t, c);
 }
 
@@ -41,7 +45,8 @@ void tcp_ack_soon(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint3
 
 void tcp_acked(struct sp_tcp_conn *c, uint32_t edge) {
     c->last_ack = c->rcv_nxt;
-    c->rcv_edge = edge;
+    /* RFC 7323 2.4: a scaled window is rounded down, but what the peer has sent up to the older edge is good. */
+    c->rcv_edge = seq_max(c->rcv_edge, edge);
     c->ack_now = c->dsack_due = false;
     c->ack_at = SP_NEVER;
     c->unacked = 0;

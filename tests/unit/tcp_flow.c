@@ -1,5 +1,5 @@
 /* What a connection receives, acknowledges, sends and sends again. Tags: RFC 9293, 2018, 2883, 6298, 8985, 6582, 6928,
- * 5681, 8201. */
+ * 5681, 8201, 7323. */
 #include "tests/unit/tcp_rig.h"
 
 /* ---- receiving ---- */
@@ -76,6 +76,60 @@ static void a_reader_that_takes_nothing(void **state) { /* RFC 9293 3.8.6 */
     sp_tcp_consumed(g->tcp, g->now, g->conn, 3900);
     EXPECT(TCP_ACK, 1, 4001, 0);
     assert_int_equal(g->out.wnd, 4000);
+    rig_free(g);
+}
+
+/* The peer fills the window of a reader that takes nothing; *edge is where it ends, at least what it was told before. Returns the next
+ * number of the peer's, at most 1000 below. */
+static uint32_t fill(struct rig *g, uint32_t *edge, unsigned shift) {
+    uint32_t at = 1;
+    for (; at + 1000 <= *edge; at += 1000) {
+        GIVE(.flags = TCP_ACK, .seq = at, .ack = 1, .len = 1000);
+        g->got = 0;
+        if (take(g))
+            *edge = u32_max(*edge, g->out.ack - THEIRS + ((uint32_t)g->out.wnd << shift));
+    }
+    return at;
+}
+
+/* A window of 262,144 bytes is told in units of 8. What was sent within the edge that a former acknowledgement told is taken,
+ * and so is the acknowledgement of a peer whose number lies there. */
+static void an_edge_that_was_rounded_down(void **state) { /* RFC 7323 2.4 */
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.receive_max = 1u << 18});
+    uint32_t edge = 65536, at = fill(g, &edge, 3);
+    assert_true(edge > 200000 && edge > at + 5);
+    send_bytes(g, 100);
+    GIVE(.flags = TCP_ACK, .seq = at, .ack = 1, .len = edge - at - 5);
+    pass(g, SP_SEC);
+    assert_int_equal(g->out.ack, THEIRS + edge - 5);
+    assert_int_equal(g->out.wnd, 0);
+    GIVE(.flags = TCP_ACK, .seq = edge, .ack = 101); /* five more bytes of the peer's are under way */
+    assert_int_equal(dropped(g, SP_TCP_DROP_WINDOW), 0);
+    assert_int_equal(g->conn->queued, 0);
+    g->got = 0;
+    GIVE(.flags = TCP_ACK, .seq = edge - 5, .ack = 101, .len = 5);
+    assert_int_equal(g->got, 5);
+    rig_free(g);
+}
+
+/* Without scaling the window is small, whatever there is room for; that it opens is told all the same. */
+static void a_window_without_scaling_opens(void **state) { /* RFC 9293 3.8.6.2.2 */
+    (void)state;
+    struct rig *g = rig_new((struct sp_tcp_config){.receive_max = 1u << 18});
+    GIVE(.flags = TCP_SYN, .mss = MSS);
+    EXPECT(TCP_SYN | TCP_ACK, 0, 1, 0);
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
+    uint32_t edge = 65536, at = fill(g, &edge, 0);
+    GIVE(.flags = TCP_ACK, .seq = at, .ack = 1, .len = edge - at);
+    pass(g, SP_SEC);
+    (void)take(g);
+    assert_int_equal(g->out.wnd, 0);
+    sp_tcp_consumed(g->tcp, g->now, g->conn, 10000);
+    NOTHING();
+    sp_tcp_consumed(g->tcp, g->now, g->conn, 100000);
+    EXPECT(TCP_ACK, 1, edge, 0);
+    assert_int_equal(g->out.wnd, 65535);
     rig_free(g);
 }
 
@@ -469,6 +523,8 @@ int main(void) {
         cmocka_unit_test(every_second_segment_is_acknowledged),
         cmocka_unit_test(holes_are_told),
         cmocka_unit_test(a_reader_that_takes_nothing),
+        cmocka_unit_test(an_edge_that_was_rounded_down),
+        cmocka_unit_test(a_window_without_scaling_opens),
         cmocka_unit_test(the_first_window),
         cmocka_unit_test(sacked_segments_show_the_lost_one),
         cmocka_unit_test(the_tail_is_probed),

@@ -40,6 +40,23 @@ static struct rig *connecting(void) {
     return g;
 }
 
+/* What acknowledged the peer's END was lost, and we go on speaking: the END comes again, and is acknowledged again. */
+static void an_end_that_comes_again(void **state) { /* RFC 9293 3.10.7.4 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    GIVE(.flags = TCP_ACK | TCP_FIN, .seq = 1, .ack = 1, .len = 10);
+    EXPECT(TCP_ACK, 1, 12, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        GIVE(.flags = TCP_ACK | TCP_FIN, .seq = 11, .ack = 1);
+        EXPECT(TCP_ACK, 1, 12, 0);
+        GIVE(.flags = TCP_ACK | TCP_FIN, .seq = 1, .ack = 1, .len = 10);
+        EXPECT(TCP_ACK, 1, 12, 0);
+    }
+    assert_int_equal(g->ended, 1);
+    assert_int_equal(g->got, 10);
+    rig_free(g);
+}
+
 static void we_open_and_end_first(void **state) { /* RFC 9293 3.6.1 */
     (void)state;
     struct rig *g = connecting();
@@ -400,6 +417,7 @@ static void limits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_opens_sends_and_ends),
+        cmocka_unit_test(an_end_that_comes_again),
         cmocka_unit_test(we_open_and_end_first),
         cmocka_unit_test(a_number_of_the_callers_choice),
         cmocka_unit_test(both_open_at_once),
