@@ -140,8 +140,7 @@ bool sp_direct_gather(struct sp_direct *d, sp_instant now, uint8_t *frame, size_
 
 void sp_direct_connect(struct sp_direct *d, sp_instant now, uint64_t id, const struct sp_addr *to) {
     struct sp_tcp_conn *conn = NULL;
-    if (d->streams.tcp == NULL)
-        return;
+    SP_ASSERT(d->streams.tcp != NULL);
     sp_err err = sp_net_connect(d->net, now, to, &conn);
     sp_direct_streams_connect(&d->streams, now, id, err == SP_OK ? conn : NULL, err);
 }

@@ -106,7 +106,7 @@ size_t sp_direct_output(struct sp_direct *d, sp_instant now, uint8_t *frame, siz
 /* The same, for hosts that send a frame in pieces: the payload of TCP's segments stays where it lies until the next call.
  * Datagrams are written to `frame`. */
 bool sp_direct_gather(struct sp_direct *d, sp_instant now, uint8_t *frame, size_t cap, struct sp_net_gather *ret);
-/* An SP_EV_CONNECT: SP_IN_STREAM_OPEN follows, or SP_IN_STREAM_CLOSE with err: ERR_AGAIN (no answer within
+/* An SP_EV_CONNECT, with TCP in the configuration: SP_IN_STREAM_OPEN follows, or SP_IN_STREAM_CLOSE with err: ERR_AGAIN (no answer within
  * SP_DIRECT_CONNECT), ERR_NOENT (refused, or no route), ERR_FULL. */
 void sp_direct_connect(struct sp_direct *d, sp_instant now, uint64_t id, const struct sp_addr *to);
 

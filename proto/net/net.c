@@ -171,12 +171,12 @@ bool sp_net_input(struct sp_net *net, sp_instant now, const uint8_t *frame, size
     return false;
 }
 
-bool sp_net_gather(struct sp_net *net, sp_instant now, struct sp_net_gather *ret) {
-    if (net->shown != NULL)
-        sp_net_frame_free(net, net->shown);
-    struct frame *f = net->shown = sp_net_frames_take(&net->out);
+/* The next frame of the queue. */
+static bool gather_queued(struct sp_net *net, struct sp_net_gather *ret) {
+    struct frame *f = sp_net_frames_take(&net->out);
     if (f == NULL)
-        return sp_net_segment_output(net, now, ret);
+        return false;
+    net->shown = f;
     ret->head_len = 0;
     ret->spans = 1;
     ret->span[0].data = f->data;
@@ -184,6 +184,15 @@ bool sp_net_gather(struct sp_net *net, sp_instant now, struct sp_net_gather *ret
     ret->offload = (struct sp_offload){0};
     net->counts.frames_out++;
     return true;
+}
+
+bool sp_net_gather(struct sp_net *net, sp_instant now, struct sp_net_gather *ret) {
+    if (net->shown != NULL)
+        sp_net_frame_free(net, net->shown);
+    net->shown = NULL;
+    if (gather_queued(net, ret) || sp_net_segment_output(net, now, ret))
+        return true;
+    return gather_queued(net, ret); /* of a neighbour that a segment waits for, one has just been asked */
 }
 
 size_t sp_net_output(struct sp_net *net, sp_instant now, uint8_t *frame, size_t cap, struct sp_offload *ret) {
