@@ -69,7 +69,7 @@ static void note_bytes(struct net_end *e, const uint8_t *data, size_t len) {
 
 static void events(struct net_pair *p, struct net_end *e) {
     struct sp_tcp_event ev;
-    while (sp_tcp_event(sp_net_tcp(e->net), &ev)) {
+    while (sp_net_tcp(e->net) != NULL && sp_tcp_event(sp_net_tcp(e->net), &ev)) {
         e->opened += ev.kind == SP_TCP_OPENED;
         e->ended += ev.kind == SP_TCP_END;
         if (ev.kind == SP_TCP_OPENED)
