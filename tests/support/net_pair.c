@@ -42,7 +42,8 @@ void net_pair_start(struct net_pair *p, bool direct) {
     for (unsigned i = 0; i < 2; i++)
         sp_net_link(p->end[i].net, p->now, true);
     net_pair_wait(p, 5 * SP_SEC);
-    SP_ASSERT(sp_net_addresses(p->end[0].net, (struct sp_addr[4]){{0}}, 4) == 2);
+    struct sp_addr addrs[SP_NET_ADDRESSES];
+    SP_ASSERT(sp_net_addresses(p->end[0].net, addrs, SP_NET_ADDRESSES) == 2);
 }
 
 void net_pair_free(struct net_pair *p) {
