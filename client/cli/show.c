@@ -143,6 +143,37 @@ void cli_show_net(FILE *f, json_t *net) {
     show_list(f, "seen as:", json_object_get(net, "mapped"));
 }
 
+static void show_places(FILE *f, json_t *user) {
+    size_t i;
+    json_t *o;
+    show_list(f, "proxy:", json_object_get(user, "proxies"));
+    json_array_foreach(json_object_get(user, "forwards"), i, o) {
+        const char *name = text(o, "name");
+        fprintf(f, "forward:   %s to %.*s port %lld\n", text(o, "listen"), name_len(name), name, number(o, "port"));
+    }
+    json_array_foreach(json_object_get(user, "serves"), i, o)
+        fprintf(f, "serve:     port %lld by %s\n", number(o, "port"), text(o, "target"));
+    if (i == 0)
+        fprintf(f, "serve:     nothing\n");
+}
+
+void cli_show_userspace(FILE *f, json_t *user) {
+    json_t *v, *refusals = json_object_get(user, "refusals");
+    const char *key, *separator = "";
+    if (user == NULL)
+        return;
+    show_places(f, user);
+    fprintf(f, "userspace: %lld connections of at most %lld\n", number(user, "connections"), number(user, "limit"));
+    if (json_object_size(refusals) == 0)
+        return;
+    fprintf(f, "refused:   ");
+    json_object_foreach(refusals, key, v) {
+        fprintf(f, "%s%s %lld", separator, key, (long long)json_integer_value(v));
+        separator = ", ";
+    }
+    fputc('\n', f);
+}
+
 void cli_show_netcheck(FILE *f, json_t *check) {
     fprintf(f, "UDP:       %s\n", yes_no(check, "udp"));
     fprintf(f, "IPv4:      %s\n", yes_no(check, "ipv4"));

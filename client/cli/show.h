@@ -10,6 +10,7 @@ void cli_show_peers(FILE *f, json_t *peers);
 /* The control session and the network, as parts of a status. */
 void cli_show_session(FILE *f, json_t *session);
 void cli_show_net(FILE *f, json_t *net);
+void cli_show_userspace(FILE *f, json_t *user); /* NULL: nothing */
 void cli_show_netcheck(FILE *f, json_t *check);
 /* "pong from NAME (ADDR) via TACTIC ENDPOINT in N ms". */
 void cli_show_pong(FILE *f, json_t *pong);

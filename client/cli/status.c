@@ -37,6 +37,7 @@ static int print_text(json_t *o) {
         printf("next:      in %lld s\n", number(o, "next_in_s"));
     cli_show_session(stdout, json_object_get(o, "session"));
     cli_show_net(stdout, json_object_get(o, "net"));
+    cli_show_userspace(stdout, json_object_get(o, "userspace"));
     if (json_is_true(json_object_get(o, "clock_adjusted")))
         printf("clock:     differs from the signpost's; its time is used for signatures\n");
     if (text(o, "last_error")[0] != 0)

@@ -66,7 +66,7 @@ struct sp_agent_memory {
  * proxies and forwards; the stream of a connection tells by its `dst` which it is. */
 #define SP_USERSPACE_PROXIES  4
 #define SP_USERSPACE_FORWARDS 32
-#define SP_USERSPACE_SERVES   8
+#define SP_USERSPACE_SERVES   32
 #define SP_USERSPACE_STREAMS  512
 
 struct sp_userspace_config {

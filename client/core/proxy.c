@@ -15,7 +15,7 @@ static const struct {
     uint16_t http;
     const char *phrase, *text;
 } results[] = {
-#define X(name, socks, http, phrase, text) {#name, socks, http, phrase, text},
+#define X(name, key, socks, http, phrase, text) {key, socks, http, phrase, text},
     SP_PROXY_RESULT_LIST(X)
 #undef X
 };

@@ -9,23 +9,23 @@
 #define SP_PROXY_ANSWER_MAX 512
 
 /* Why a request is not granted: SOCKS's reply code, HTTP's status, and words for people. */
-#define SP_PROXY_RESULT_LIST(X)                                                                                                 \
-    X(OK, 0, 200, "Connection established", "")                                                                                 \
-    X(FORM, 1, 400, "Bad Request", "this is neither SOCKS5 nor an HTTP CONNECT request")                                        \
-    X(METHOD, 7, 405, "Method Not Allowed", "this proxy takes CONNECT alone; with curl: --proxytunnel")                         \
-    X(TYPE, 8, 400, "Bad Request", "this kind of address is not known")                                                         \
-    X(OUTSIDE, 2, 403, "Forbidden", "this proxy reaches devices of the zone alone; give a name of the zone")                    \
-    X(SELF, 2, 403, "Forbidden", "that is this device itself; connect to it without the proxy")                                 \
-    X(SIGNPOST, 2, 403, "Forbidden", "the signpost takes no connections; give the name of a device")                            \
-    X(NO_NAME, 4, 502, "Bad Gateway", "no device of the zone has this name or address")                                         \
-    X(NO_SESSION, 3, 503, "Service Unavailable", "no session with the signpost; see: signpost-agent status")                    \
-    X(NO_PATH, 4, 504, "Gateway Timeout", "the device cannot be reached now; see: signpost-agent status")                       \
-    X(NO_ANSWER, 6, 504, "Gateway Timeout", "the device does not answer at this port")                                          \
-    X(REFUSED, 5, 502, "Bad Gateway", "the device refused the connection: nothing listens at this port")                        \
-    X(FULL, 1, 503, "Service Unavailable", "too many connections at once; try again in a moment")
+#define SP_PROXY_RESULT_LIST(X)                                                                                                    \
+    X(OK, "ok", 0, 200, "Connection established", "")                                                                              \
+    X(FORM, "form", 1, 400, "Bad Request", "this is neither SOCKS5 nor an HTTP CONNECT request")                                   \
+    X(METHOD, "method", 7, 405, "Method Not Allowed", "this proxy takes CONNECT alone; with curl: --proxytunnel")                  \
+    X(TYPE, "type", 8, 400, "Bad Request", "this kind of address is not known")                                                    \
+    X(OUTSIDE, "outside", 2, 403, "Forbidden", "this proxy reaches devices of the zone alone; give a name of the zone")            \
+    X(SELF, "self", 2, 403, "Forbidden", "that is this device itself; connect to it without the proxy")                            \
+    X(SIGNPOST, "signpost", 2, 403, "Forbidden", "the signpost takes no connections; give the name of a device")                   \
+    X(NO_NAME, "no_name", 4, 502, "Bad Gateway", "no device of the zone has this name or address")                                 \
+    X(NO_SESSION, "no_session", 3, 503, "Service Unavailable", "no session with the signpost; see: signpost-agent status")         \
+    X(NO_PATH, "no_path", 4, 504, "Gateway Timeout", "the device cannot be reached now; see: signpost-agent status")               \
+    X(NO_ANSWER, "no_answer", 6, 504, "Gateway Timeout", "the device does not answer at this port")                                \
+    X(REFUSED, "refused", 5, 502, "Bad Gateway", "the device refused the connection: nothing listens at this port")                \
+    X(FULL, "full", 1, 503, "Service Unavailable", "too many connections at once; try again in a moment")
 
 enum sp_proxy_result {
-#define X(name, socks, http, phrase, text) SP_PROXY_##name,
+#define X(name, key, socks, http, phrase, text) SP_PROXY_##name,
     SP_PROXY_RESULT_LIST(X)
 #undef X
         SP_PROXY_RESULTS

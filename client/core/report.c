@@ -232,6 +232,7 @@ void sp_report_status(struct sp_mesh *mesh, struct sp_wr *wr) {
     sp_op_text(wr, "filtering", sp_nat_filtering_text(r->filtering));
     put_mapped(mesh, wr);
     sp_op_end(wr);
+    sp_userspace_report(mesh, wr);
     put_peers(mesh, wr);
 }
 

@@ -2,7 +2,7 @@
  * by a proxy or by forwards; peers come to the ports that the owner serves. Each connection is a pair: a local stream of the host's,
  * and a TCP connection of the overlay's. Pure.
  *
- * userspace.c joins it to the overlay, dial.c brings pairs about, pair.c carries their bytes. */
+ * userspace.c joins it to the overlay (userspace_report.c tells of it), dial.c brings pairs about, pair.c carries their bytes. */
 #ifndef SP_AGENT_USERSPACE_H
 #define SP_AGENT_USERSPACE_H
 
@@ -117,6 +117,9 @@ sp_instant sp_userspace_deadline(const struct sp_mesh *mesh);
 bool sp_userspace_event(struct sp_mesh *mesh, struct sp_event *ret);
 /* Ends all connections; their peers are told. */
 void sp_userspace_stop(struct sp_mesh *mesh);
+
+/* "userspace" of the status (agent.h). */
+void sp_userspace_report(const struct sp_mesh *mesh, struct sp_wr *wr);
 
 struct sp_peer;
 /* A name's KEY was asked for (as sp_lookup_named). */
