@@ -199,7 +199,7 @@ struct sp_tcp_conn {
     struct tcp_sent *lost_from; /* no lost one is before it; NULL: none at all */
     struct sp_ring times;
     uint32_t pipe, lost, sacked; /* bytes under way; known to be lost and not sent again; sacked */
-    bool recovering;
+    bool recovering, fast; /* fast: a recovery's first retransmission, which no window holds back */
     uint32_t recover;
     struct tcp_rtt rtt;
     struct tcp_rack rack;

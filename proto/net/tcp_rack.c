@@ -77,7 +77,7 @@ void tcp_recovery_begin(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c)
     tcp_wake(t, c);
     if (c->recovering)
         return;
-    c->recovering = true;
+    c->recovering = c->fast = true;
     c->recover = c->snd_nxt;
     t->counts.recoveries++;
     tcp_cubic_lost(c);
@@ -93,7 +93,8 @@ void tcp_tail_probe_acked(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *
     if (k->tail_again && !dsack) {
         if (!seq_lt(k->tail_end, ack))
             return;        /* perhaps the first copy's acknowledgement: the probe's own tells */
-        tcp_cubic_lost(c); /* the probe has mended a loss */
+        if (!c->recovering)
+            tcp_cubic_lost(c); /* the probe has mended a loss */
     }
     k->tail_probe = false;
 }

@@ -163,14 +163,17 @@ static bool resend(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, stru
     cut(c, ret);
     tcp_sent_again(c, r, now);
     t->counts.retransmitted++;
-    if (c->wait == WAIT_NONE)
+    if (c->wait == WAIT_NONE || (c->wait == WAIT_RTO && c->lost == 0)) /* its tail may be probed */
         tcp_rearm(t, now, c, SP_NEVER);
     return true;
 }
 
 static bool send_lost(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
-    if (c->lost == 0 || (c->pipe > 0 && c->pipe + c->mss > c->cubic.window))
+    /* RFC 5681 3.2: the first one goes at once. What still counts as under way may be lost, too, and then nothing else would come
+     * before the RTO. */
+    if (c->lost == 0 || (!c->fast && c->pipe > 0 && c->pipe + c->mss > c->cubic.window))
         return false;
+    c->fast = false;
     struct tcp_sent *r = tcp_sent_first_lost(c);
     uint32_t room = c->cubic.window > c->pipe ? c->cubic.window - c->pipe : 0;
     uint32_t most = u32_max(c->mss, u32_min(segment_max(t, c), room / c->mss * c->mss));
@@ -235,18 +238,21 @@ static bool send_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, ui
 
 /* ---- probes ---- */
 
-/* RFC 8985 7.3: what is new, else the last segment again. */
+/* RFC 8985 7.3: what is new, else the last segment again; in a recovery what is missing first. */
 static bool send_tail(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
-    struct tcp_sent *r = c->sent_last;
+    struct tcp_sent *r = c->sacked > 0 ? c->sent : c->sent_last;
     uint32_t out = c->snd_nxt - c->snd_una, n = u32_min(tcp_unsent(c), c->mss);
     c->probe = PROBE_NONE;
     if (r == NULL || r->sacked || c->lost > 0) /* meanwhile an answer has come */
         return false;
-    bool again = n == 0 || out + n > c->snd_wnd;
+    bool again = c->sacked > 0 || n == 0 || out + n > c->snd_wnd;
     uint32_t len = r->len - fin_len(c, r);
-    if (again && len > c->mss && !tcp_sent_split(t, c, r, len - c->mss))
-        return false;
-    if (again ? !resend(t, now, c, c->sent_last, c->mss, ret) : !send_new(t, now, c, n, ret))
+    if (again && c->sacked == 0 && len > c->mss) {
+        if (!tcp_sent_split(t, c, r, len - c->mss))
+            return false;
+        r = c->sent_last;
+    }
+    if (again ? !resend(t, now, c, r, c->mss, ret) : !send_new(t, now, c, n, ret))
         return false;
     c->rack.tail_probe = true;
     c->rack.tail_again = again;

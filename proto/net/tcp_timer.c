@@ -53,14 +53,15 @@ void tcp_timer_set(struct sp_tcp *t, struct sp_tcp_conn *c) {
         sp_timer_set(&t->timers, &c->timer, due);
 }
 
-/* RFC 8985 7.2. */
+/* RFC 8985 7.2; and, as RFC 9002 6.2 has it, in a recovery as well: when a retransmission or all that followed it is lost, nothing
+ * else would tell before the RTO. */
 static bool tail_probe(const struct sp_tcp_conn *c) {
-    return c->sack && c->rtt.known && !c->recovering && c->lost == 0 && c->sacked == 0 && !c->rack.tail_probe &&
-           c->backoff == 0;
+    return c->sack && c->rtt.known && c->lost == 0 && !c->rack.tail_probe && c->backoff == 0;
 }
 
 static sp_duration tail_wait(const struct sp_tcp_conn *c) {
-    sp_duration wait = 2 * c->rtt.srtt + (c->pipe <= c->mss ? TCP_ACK_DELAY_PEER : 0), rto = tcp_rto(c);
+    bool late = c->pipe <= c->mss && c->sacked == 0; /* a peer that misses something does not wait before it tells */
+    sp_duration wait = 2 * c->rtt.srtt + (late ? TCP_ACK_DELAY_PEER : 0), rto = tcp_rto(c);
     return wait < rto ? wait : rto;
 }
 

@@ -256,6 +256,37 @@ static void a_late_segment_is_waited_for(void **state) { /* RFC 8985 6.2, step 4
     rig_free(g);
 }
 
+/* While a late segment is waited for, others go. When it is known to be lost, more is under way than the window has room for since:
+ * it goes again all the same. When that is lost, too, and all that followed, a probe finds it before the RTO does. */
+static void the_first_retransmission_goes_at_once(void **state) { /* RFC 5681 3.2; RFC 8985 7 */
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 14 * MSS);
+    for (unsigned i = 0; i < 10; i++)
+        EXPECT(TCP_ACK, 1 + i * MSS, 1, MSS);
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{1 + MSS, 1 + 3 * MSS}});
+    EXPECT(TCP_ACK, 1 + 10 * MSS, 1, MSS);
+    EXPECT(TCP_ACK, 1 + 11 * MSS, 1, MSS);
+    NOTHING();
+    pass(g, 10 * SP_MS);
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    assert_true(g->conn->pipe > g->conn->cubic.window);
+    NOTHING();
+    sp_instant sent = g->now;
+    pass(g, SP_SEC);
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    assert_in_range(g->now - sent, 40 * SP_MS, 50 * SP_MS); /* two round trips */
+    NOTHING();
+    assert_int_equal(sp_tcp_counts(g->tcp)->timeouts, 0);
+    uint32_t window = g->conn->cubic.window;
+    g->now += 20 * SP_MS;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 3 * MSS); /* it has arrived: what was sent before it and did not is lost */
+    EXPECT(TCP_ACK, 1 + 3 * MSS, 1, MSS);
+    assert_int_equal(g->conn->cubic.window, window);
+    rig_free(g);
+}
+
 static void a_peer_that_threw_away_what_it_had(void **state) { /* RFC 2018 8 */
     (void)state;
     struct rig *g = open_by_peer(plain);
@@ -531,6 +562,7 @@ int main(void) {
         cmocka_unit_test(a_probe_that_an_answer_overtakes),
         cmocka_unit_test(what_is_sacked_side_by_side_is_one_record),
         cmocka_unit_test(a_late_segment_is_waited_for),
+        cmocka_unit_test(the_first_retransmission_goes_at_once),
         cmocka_unit_test(a_peer_that_threw_away_what_it_had),
         cmocka_unit_test(a_peer_without_sack),
         cmocka_unit_test(after_a_rest_the_window_is_the_first_one_again),
