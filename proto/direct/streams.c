@@ -242,7 +242,7 @@ static void widen(struct sp_direct_streams *s, struct stream *st) {
 
 /* What was acknowledged may be written again: TCP promises the room. In parts that are worth a word. */
 static bool give_credit(struct sp_direct_streams *s, sp_instant now, struct stream *st, struct sp_in *ret) {
-    size_t queued = sp_tcp_settings(s->tcp)->send_max - sp_tcp_room(s->tcp, st->conn);
+    size_t queued = sp_tcp_queued(st->conn);
     size_t known = queued + st->credit, step = st->window / 4;
     if (queued == 0)
         sp_ring_remove(&st->sending);

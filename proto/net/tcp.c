@@ -10,8 +10,8 @@ static void defaults(struct sp_tcp_config *c) {
     DEFAULT(half_open, 256);
     DEFAULT(time_waits, 1024);
     DEFAULT(memory, (size_t)4 << 20);
-    DEFAULT(send_max, 256u << 10);
-    DEFAULT(receive_max, 256u << 10);
+    DEFAULT(send_max, 4u << 20);
+    DEFAULT(receive_max, 4u << 20);
     DEFAULT(idle, 2 * SP_HOUR);
     DEFAULT(give_up, 900 * SP_SEC);
 }
@@ -177,7 +177,8 @@ struct sp_tcp_conn *tcp_conn_new(struct sp_tcp *t, sp_instant now, const struct 
     sp_ring_init(&c->busy);
     sp_ring_init(&c->times);
     c->ack_at = c->wait_at = SP_NEVER;
-    c->heard_at = c->progress_at = c->last_sent = now;
+    c->heard_at = c->progress_at = c->last_sent = c->round_at = now;
+    c->rcv_most = u32_min(t->config.receive_max, TCP_RECEIVE_FIRST);
     c->ts_offset = sp_rng_u32(t->config.rng);
     c->rtt.rto = TCP_RTO_FIRST;
     c->rtt.least = SP_NEVER;
@@ -306,6 +307,9 @@ void sp_tcp_ends(const struct sp_tcp_conn *c, struct sp_addr *local, struct sp_a
 
 const struct sp_tcp_counts *sp_tcp_counts(const struct sp_tcp *t) {
     return &t->counts;
+}
+size_t sp_tcp_queued(const struct sp_tcp_conn *c) {
+    return c->queued;
 }
 size_t sp_tcp_connections(const struct sp_tcp *t) {
     return t->conns.count;

@@ -34,8 +34,9 @@ struct sp_tcp_config {
     uint32_t half_open;   /* 256; beyond them SYN cookies are given (RFC 4987) */
     uint32_t time_waits;  /* 1024; beyond them the oldest gives way */
     size_t memory;        /* 4 MiB: bytes of all buffers */
-    uint32_t send_max;    /* 256 KiB: unacknowledged and unsent bytes of a connection */
-    uint32_t receive_max; /* 256 KiB: of a connection: given to the reader and not consumed, and come too early */
+    uint32_t send_max;    /* 4 MiB: unacknowledged and unsent bytes of a connection; beyond 256 KiB only as far as its path takes them */
+    uint32_t receive_max; /* 4 MiB: of a connection: given to the reader and not consumed, and come too early. It begins with 64 KiB,
+                             and grows as the reader takes more in a round trip, unless memory is short */
     sp_duration idle;     /* 2 h until a silent connection is probed; SP_NEVER: not at all */
     sp_duration give_up;  /* 15 min without progress (RFC 9293 3.8.3, R2) */
 };
@@ -108,6 +109,7 @@ SP_CHECK sp_err sp_tcp_connect(struct sp_tcp *t, sp_instant now, const struct sp
 /* Takes up to len bytes to be sent and returns how many; the rest when SP_TCP_ROOM came. */
 size_t sp_tcp_write(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, const uint8_t *data, size_t len);
 size_t sp_tcp_room(const struct sp_tcp *t, const struct sp_tcp_conn *c); /* what sp_tcp_write would take, memory willing */
+size_t sp_tcp_queued(const struct sp_tcp_conn *c); /* bytes taken and not acknowledged */
 /* For writers that write by credit: keeps room for up to `most` bytes in all that are promised and not written yet, and returns how many
  * these are more than before. So many, whatever others write meanwhile, sp_tcp_write surely takes, as long as the connection is
  * there and has not been ended. To be asked after OPENED, after each write, and when SP_TCP_ROOM comes, as it does when there was less

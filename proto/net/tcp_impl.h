@@ -28,6 +28,8 @@ enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 #define TCP_KEEP_TRIES  9
 #define TCP_KEEP_EVERY  (75 * SP_SEC)
 #define TCP_WINDOW_INIT 10 /* segments: RFC 6928 */
+#define TCP_SEND_FIRST    (256u << 10) /* bytes that may wait to be sent or acknowledged, unless two congestion windows are more */
+#define TCP_RECEIVE_FIRST (64u << 10)  /* the window at first */
 #define TCP_PAWS_AGE    (24 * SP_DAY) /* RFC 7323 5.5 */
 
 static inline bool seq_lt(uint32_t a, uint32_t b) { return (int32_t)(a - b) < 0; }
@@ -106,7 +108,8 @@ struct tcp_sent {
 struct tcp_early {
     uint32_t base; /* the sequence number of byte 0 of page 0 */
     uint32_t given; /* up to where its bytes were handed on */
-    uint16_t count, pages, first; /* ranges; pages; the ring's first page */
+    uint16_t count, pages, first; /* ranges; pages that there is a place for; the ring's first page */
+    uint16_t held;                /* pages that are there */
     uint32_t recent[TCP_SACKS]; /* where the newest ones are */
     struct tcp_range range[TCP_RANGES]; /* in order, apart from each other */
     uint8_t *page[];
@@ -169,6 +172,9 @@ struct sp_tcp_conn {
     /* receiving */
     uint32_t rcv_nxt, rcv_edge; /* edge: the right end of the window that was announced */
     uint32_t unread;
+    uint32_t rcv_most;   /* the window, were nothing unread: grows to receive_max as the reader takes more in a round trip */
+    uint32_t round_read; /* bytes that the reader took since then: */
+    sp_instant round_at;
     uint32_t ts_recent, last_ack;
     sp_instant ts_recent_at;
     struct tcp_early *early;
@@ -257,6 +263,9 @@ struct sp_tcp {
 static inline void tcp_dropped(struct sp_tcp *t, enum sp_tcp_drop why) { t->counts.drops[why]++; }
 
 /* ---- tcp_pool.c ---- */
+/* Whether a connection that holds so many bytes may take more: not more than what is free for all others together, so that those
+ * who take all they can get have equal parts, and whoever comes later finds such a part, too. A refusal is counted. */
+bool tcp_may_hold(struct sp_tcp *t, size_t held);
 /* NULL: the limit of all buffers, or no memory, counted. */
 void *tcp_take(struct sp_tcp *t, struct tcp_pool *pool);
 void tcp_give(struct sp_tcp *t, struct tcp_pool *pool, void *piece);

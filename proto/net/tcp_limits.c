@@ -4,7 +4,7 @@
 #define A_CONNECTION ((size_t)8 << 10) /* of the memory there is one for each: its record, its places in tables, and its buffers */
 #define A_WAIT       ((size_t)2 << 10)
 #define SHARE_MIN    ((size_t)16 << 10) /* of a connection's buffers */
-#define SHARE_MAX    ((size_t)256 << 10)
+#define SHARE_MAX    ((size_t)4 << 20)
 
 static size_t within(size_t n, size_t least, size_t most) {
     return n < least ? least : n > most ? most : n;

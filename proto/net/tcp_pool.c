@@ -1,6 +1,12 @@
 /* Buffers of a few sizes, bounded together, and used again without asking the allocator. */
 #include "proto/net/tcp_impl.h"
 
+bool tcp_may_hold(struct sp_tcp *t, size_t held) {
+    bool may = held < TCP_BLOCK_LARGE || held <= t->config.memory - t->buffered;
+    t->counts.drops[SP_TCP_DROP_MEMORY] += !may;
+    return may;
+}
+
 void *tcp_take(struct sp_tcp *t, struct tcp_pool *pool) {
     void *piece = pool->free;
     if (t->buffered + pool->size > t->config.memory) {

@@ -14,6 +14,8 @@ static struct tcp_pool *pool_of(struct sp_tcp *t, const struct tcp_block *b) {
 static struct tcp_block *block_new(struct sp_tcp *t, size_t wanted) {
     struct tcp_pool *pool = wanted > SMALL_CAP ? &t->large : &t->small;
     struct tcp_block *b = tcp_take(t, pool);
+    if (b == NULL && pool == &t->large) /* a rest of memory will do */
+        b = tcp_take(t, pool = &t->small);
     if (b != NULL)
         *b = (struct tcp_block){.cap = (uint32_t)(pool->size - sizeof *b)};
     return b;
@@ -75,7 +77,9 @@ void tcp_queue_free(struct sp_tcp *t, struct sp_tcp_conn *c) {
 static uint32_t append(struct sp_tcp *t, struct sp_tcp_conn *c, const uint8_t *data, size_t len) {
     struct tcp_block *b = c->last;
     if (b == NULL || b->len == b->cap) {
-        if ((b = spare_pop(c)) == NULL && (b = block_new(t, len)) == NULL)
+        if ((b = spare_pop(c)) == NULL && tcp_may_hold(t, c->queued))
+            b = block_new(t, len);
+        if (b == NULL)
             return 0;
         if (c->last != NULL)
             c->last->next = b;
@@ -96,9 +100,16 @@ static uint32_t append(struct sp_tcp *t, struct sp_tcp_conn *c, const uint8_t *d
 
 /* ---- writing ---- */
 
+/* Two congestion windows: what is under way, and what follows it meanwhile. */
+static uint32_t send_limit(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
+    uint32_t two = c->cubic.window < UINT32_MAX / 2 ? 2 * c->cubic.window : UINT32_MAX;
+    return u32_min(t->config.send_max, u32_max(TCP_SEND_FIRST, two));
+}
+
 size_t sp_tcp_room(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
     bool may = c->state == TCP_ESTABLISHED || c->state == TCP_CLOSE_WAIT;
-    return may && !c->fin_wanted && c->queued < t->config.send_max ? t->config.send_max - c->queued : 0;
+    uint32_t limit = send_limit(t, c);
+    return may && !c->fin_wanted && c->queued < limit ? limit - c->queued : 0;
 }
 
 /* The common memory is used up: it tries again when some was given back, or, as others may use the host's, after a while. */
@@ -167,7 +178,7 @@ static void tell(struct sp_tcp *t, struct sp_tcp_conn *c) {
 }
 
 void tcp_queue_room(struct sp_tcp *t, struct sp_tcp_conn *c) {
-    if (c->short_write && sp_ring_alone(&c->hungry) && sp_tcp_room(t, c) >= c->promised + t->config.send_max / 4)
+    if (c->short_write && sp_ring_alone(&c->hungry) && sp_tcp_room(t, c) >= c->promised + send_limit(t, c) / 4)
         tell(t, c);
 }
 

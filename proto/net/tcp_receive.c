@@ -4,25 +4,41 @@
 
 /* ---- the window ---- */
 
-/* Its right edge never moves back, and not in small steps. */
-static uint32_t window_max(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
-    return u32_min(t->config.receive_max, (uint32_t)UINT16_MAX << c->rcv_shift);
+static uint32_t window_max(const struct sp_tcp_conn *c) {
+    return u32_min(c->rcv_most, (uint32_t)UINT16_MAX << c->rcv_shift);
 }
 
+/* Its right edge never moves back, and not in small steps. */
 uint32_t tcp_window(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
-    uint32_t now = c->rcv_edge - c->rcv_nxt, most = t->config.receive_max;
+    uint32_t now = c->rcv_edge - c->rcv_nxt, most = c->rcv_most;
+    (void)t;
     uint32_t free = c->unread < most ? most - c->unread : 0;
     uint32_t step = u32_min(most / 2, c->mss);
     if (free < now + step)
         free = now;
-    return u32_min(free, window_max(t, c)) >> c->rcv_shift << c->rcv_shift;
+    return u32_min(free, window_max(c)) >> c->rcv_shift << c->rcv_shift;
+}
+
+/* What the reader takes in a round trip must fit twice: the peer sends as much again meanwhile, and a slow start doubles it. Who does
+ * not read keeps a small window. The round trip is the least one, so that a queue on the way does not widen it. */
+static void widen(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, size_t len) {
+    sp_duration round = c->rtt.least != SP_NEVER ? c->rtt.least : TCP_RTO_MIN, passed = now - c->round_at;
+    c->round_read += len < UINT32_MAX - c->round_read ? (uint32_t)len : UINT32_MAX - c->round_read;
+    if (passed < round)
+        return;
+    uint64_t twice = c->round_read * 2 * (round / SP_US + 1) / (passed / SP_US + 1);
+    bool plenty = t->buffered < t->config.memory / 4 * 3;
+    if (twice > c->rcv_most && plenty)
+        c->rcv_most = u32_min(t->config.receive_max, u32_min(2 * c->rcv_most, (uint32_t)(twice < UINT32_MAX ? twice : UINT32_MAX)));
+    c->round_read = 0;
+    c->round_at = now;
 }
 
 void sp_tcp_consumed(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, size_t len) {
-    (void)now;
     c->unread -= len < c->unread ? (uint32_t)len : c->unread;
+    widen(t, now, c, len);
     /* A window that was nearly shut and is open again is told at once. */
-    uint32_t open = c->rcv_edge - c->rcv_nxt, most = window_max(t, c);
+    uint32_t open = c->rcv_edge - c->rcv_nxt, most = window_max(c);
     if (tcp_synchronized(c) && !c->fin_taken && tcp_window(t, c) >= open + u32_max(2u * c->mss, most / 4) &&
         open < most / 2)
         tcp_ack_at_once(t, c);
@@ -78,17 +94,31 @@ static size_t early_size(unsigned pages) {
     return sizeof(struct tcp_early) + pages * sizeof(uint8_t *);
 }
 
+/* A place for every page of the window, which may have become wider. The pages stay where they are. */
 static bool early_make(struct sp_tcp *t, struct sp_tcp_conn *c) {
-    unsigned pages = t->config.receive_max / TCP_PAGE + 2;
-    if (c->early != NULL)
+    struct tcp_early *old = c->early;
+    unsigned pages = c->rcv_most / TCP_PAGE + 2;
+    if (old != NULL && old->pages >= pages)
         return true;
-    c->early = pages < UINT16_MAX ? sp_mem_alloc(t->config.mem, early_size(pages)) : NULL;
-    if (c->early == NULL)
-        return false;
-    c->early->pages = (uint16_t)pages;
-    c->early->base = c->early->given = c->rcv_nxt;
-    for (unsigned i = 0; i < TCP_SACKS; i++)
-        c->early->recent[i] = c->rcv_nxt;
+    size_t size = early_size(pages);
+    struct tcp_early *e = pages < UINT16_MAX && t->buffered + size <= t->config.memory ? sp_mem_alloc(t->config.mem, size) : NULL;
+    if (e == NULL)
+        return old != NULL;
+    if (old != NULL) {
+        memcpy(e, old, sizeof *e);
+        for (unsigned i = 0; i < old->pages; i++)
+            e->page[i] = old->page[(old->first + i) % old->pages];
+        t->buffered -= early_size(old->pages);
+        sp_mem_free(t->config.mem, old, early_size(old->pages));
+    } else {
+        e->base = e->given = c->rcv_nxt;
+        for (unsigned i = 0; i < TCP_SACKS; i++)
+            e->recent[i] = c->rcv_nxt;
+    }
+    e->first = 0;
+    e->pages = (uint16_t)pages;
+    t->buffered += size;
+    c->early = e;
     return true;
 }
 
@@ -99,6 +129,7 @@ void tcp_early_free(struct sp_tcp *t, struct sp_tcp_conn *c) {
     for (unsigned i = 0; i < e->pages; i++)
         if (e->page[i] != NULL)
             tcp_give(t, &t->page, e->page[i]);
+    t->buffered -= early_size(e->pages);
     sp_mem_free(t->config.mem, e, early_size(e->pages));
     c->early = NULL;
 }
@@ -107,13 +138,19 @@ static uint8_t **page_of(struct tcp_early *e, uint32_t seq) {
     return &e->page[(e->first + (seq - e->base) / TCP_PAGE) % e->pages];
 }
 
+static bool early_page(struct sp_tcp *t, struct tcp_early *e, uint8_t **page) {
+    *page = tcp_may_hold(t, (size_t)e->held * TCP_PAGE) ? tcp_take(t, &t->page) : NULL;
+    e->held += *page != NULL;
+    return *page != NULL;
+}
+
 /* Copies bytes to their places; how many found one. */
 static uint32_t early_copy(struct sp_tcp *t, struct tcp_early *e, uint32_t seq, const uint8_t *data, uint32_t len) {
     uint32_t done = 0;
     while (done < len && (seq + done - e->base) / TCP_PAGE < e->pages) {
         uint32_t off = (seq + done - e->base) % TCP_PAGE, n = u32_min(TCP_PAGE - off, len - done);
         uint8_t **page = page_of(e, seq + done);
-        if (*page == NULL && (*page = tcp_take(t, &t->page)) == NULL)
+        if (*page == NULL && !early_page(t, e, page))
             break;
         memcpy(*page + off, data + done, n);
         done += n;
@@ -192,6 +229,7 @@ static void early_join(struct sp_tcp *t, struct sp_tcp_conn *c) {
 static void early_advance(struct sp_tcp *t, struct tcp_early *e, bool just_now) {
     while (e->given - e->base >= TCP_PAGE) {
         uint8_t **page = &e->page[e->first];
+        e->held -= *page != NULL;
         if (*page != NULL && just_now)
             t->shown = *page;
         else if (*page != NULL)

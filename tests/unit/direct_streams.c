@@ -68,7 +68,7 @@ static void credit_is_kept(void **state) {
         sent += n;
         net_pair_wait(p, 50 * SP_MS);
     }
-    assert_true(p->credit == 0 && sent > 256u << 10 && sent <= (512u << 10) + 4096); /* the peer's window, and ours */
+    assert_true(p->credit == 0 && sent > 96u << 10 && sent <= (512u << 10) + 4096); /* the peer's window, and ours */
     p->end[1].keep = false;
     sp_tcp_consumed(sp_net_tcp(p->end[1].net), p->now, p->end[1].conn, p->end[1].kept);
     net_pair_wait(p, 10 * SP_SEC);
@@ -188,7 +188,7 @@ static void held_bytes_are_bounded(void **state) {
         took += sp_tcp_write(sp_net_tcp(p->end[1].net), p->now, p->end[1].conn, bytes, 10000);
         net_pair_wait(p, SP_SEC);
     }
-    assert_true(took > 500000 - 10000 && p->direct.streams.held <= 256u << 10);
+    assert_true(took >= 256u << 10 && p->direct.streams.held <= 64u << 10);
     out(p, SP_OUT_STREAM_CREDIT, id, 5);
     assert_int_equal(p->end[0].got_len, 5);
     sp_tcp_reset(sp_net_tcp(p->end[1].net), p->now, p->end[1].conn);

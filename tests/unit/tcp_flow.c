@@ -97,6 +97,7 @@ static uint32_t fill(struct rig *g, uint32_t *edge, unsigned shift) {
 static void an_edge_that_was_rounded_down(void **state) { /* RFC 7323 2.4 */
     (void)state;
     struct rig *g = open_by_peer((struct sp_tcp_config){.receive_max = 1u << 18});
+    g->conn->rcv_most = 1u << 18; /* as wide as it may grow */
     uint32_t edge = 65536, at = fill(g, &edge, 3);
     assert_true(edge > 200000 && edge > at + 5);
     send_bytes(g, 100);
@@ -120,6 +121,7 @@ static void a_window_without_scaling_opens(void **state) { /* RFC 9293 3.8.6.2.2
     GIVE(.flags = TCP_SYN, .mss = MSS);
     EXPECT(TCP_SYN | TCP_ACK, 0, 1, 0);
     GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
+    g->conn->rcv_most = 1u << 18; /* as wide as it may grow */
     uint32_t edge = 65536, at = fill(g, &edge, 0);
     GIVE(.flags = TCP_ACK, .seq = at, .ack = 1, .len = edge - at);
     pass(g, SP_SEC);
@@ -480,6 +482,25 @@ static void what_is_promised_is_kept(void **state) {
     rig_free(g);
 }
 
+static void memory_is_shared(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer((struct sp_tcp_config){.memory = 800 << 10, .send_max = 800 << 10});
+    static const uint8_t buf[400 << 10];
+    struct sp_tcp_conn *first = g->conn;
+    size_t got[6] = {0};
+    for (unsigned i = 0; i < 5; i++) {
+        struct sp_tcp_conn *c = i == 0 ? first : one_more(g);
+        for (size_t n; (n = sp_tcp_write(g->tcp, g->now, c, buf, sizeof buf)) > 0;)
+            got[i] += n;
+    }
+    assert_int_equal(got[0], TCP_SEND_FIRST);
+    for (unsigned i = 2; i < 5; i++) /* not more than is left for others, a half of the rest */
+        assert_in_range(got[i], got[i - 1] / 3, got[i - 1] * 2 / 3 + 16384);
+    assert_true(got[4] >= 16 << 10); /* the last one finds some, too */
+    assert_true(dropped(g, SP_TCP_DROP_MEMORY) >= 5);
+    rig_free(g);
+}
+
 static void a_promise_outlives_what_was_acknowledged(void **state) {
     (void)state;
     struct rig *g = open_by_peer((struct sp_tcp_config){.memory = 256 << 10});
@@ -571,6 +592,7 @@ int main(void) {
         cmocka_unit_test(silence),
         cmocka_unit_test(credit),
         cmocka_unit_test(what_is_promised_is_kept),
+        cmocka_unit_test(memory_is_shared),
         cmocka_unit_test(a_promise_outlives_what_was_acknowledged),
         cmocka_unit_test(room_is_told_of_once_what_was_promised_is_acknowledged),
         cmocka_unit_test(packets_that_are_too_big),

@@ -42,7 +42,7 @@ static void limits_by_memory(void **state) {
     sp_tcp_limits_for(&little, 32 << 10);
     sp_tcp_limits_for(&much, (size_t)1 << 40);
     assert_true(little.send_max <= little.memory && little.receive_max <= little.memory && little.connections == 16);
-    assert_true(much.connections == 65536 && much.send_max == 256 << 10);
+    assert_true(much.connections == 65536 && much.send_max == 4 << 20);
 }
 
 /* ---- saved and restored ---- */

@@ -403,10 +403,10 @@ static void limits(void **state) {
         g->port = (uint16_t)(2000 + i);
         g->iss = isn[i];
         GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1);
-        if (i < 4) { /* 40,000 bytes for all: two large blocks, and no more */
+        if (i < 4) { /* 40,000 bytes for all: two large blocks, and a rest in small ones */
             uint8_t buf[15000] = {0};
             size_t took = sp_tcp_write(g->tcp, g->now, g->conn, buf, sizeof buf);
-            assert_int_equal(took, i < 2 ? sizeof buf : 0);
+            assert_in_range(took, i < 2 ? sizeof buf : 0, i < 2 ? sizeof buf : 8000);
         }
     }
     assert_true(dropped(g, SP_TCP_DROP_MEMORY) > 0);

@@ -144,6 +144,43 @@ static void a_long_path(void **state) {
     tcp_pair_free(n);
 }
 
+/* RFC 9293 3.8.6: a megabyte must be under way, out of the memory that is there by default. */
+static void a_long_path_needs_no_settings(void **state) {
+    (void)state;
+    struct tcp_pair *n = tcp_pair_new(12, &listener, &listener);
+    n->wire.delay = 50 * SP_MS;
+    n->wire.bytes_per_s = 10000000;
+    n->wire.queue = 50 * SP_MS;
+    sp_duration took = transfer(n, 100 << 20, 0, 100 * SP_SEC);
+    double share = 100.0 * 1048576 / (double)took * 1e9 / 10000000;
+    printf("# long: %.0f%% of the wire, %llu sent again\n", share * 100,
+           (unsigned long long)sp_tcp_counts(n->e[0].tcp)->retransmitted);
+    assert_true(share > 0.8);
+    tcp_pair_free(n);
+}
+
+static void who_does_not_read_keeps_a_small_window(void **state) {
+    (void)state;
+    struct tcp_pair *n = tcp_pair_new(13, &listener, &listener);
+    n->e[1].holds = true;
+    n->e[0].to_write = 8 << 20;
+    tcp_pair_connect(n);
+    for (unsigned i = 0; i < 1000; i++) { /* 64 KB/s of it */
+        sp_instant until = n->now + 100 * SP_MS;
+        while (tcp_pair_step(n, until))
+            ;
+        size_t take = n->e[1].held < 6400 ? n->e[1].held : 6400;
+        n->e[1].held -= take;
+        sp_tcp_consumed(n->e[1].tcp, n->now, n->e[1].conn, take);
+        tcp_pair_turn(n, 1);
+        assert_true(n->e[1].held <= TCP_RECEIVE_FIRST);
+    }
+    assert_true(n->e[1].read >= 6000000);
+    assert_int_equal(n->e[1].wrong, 0);
+    assert_in_range(sp_tcp_queued(n->e[0].conn), TCP_SEND_FIRST / 2, TCP_SEND_FIRST); /* nor is more than this kept for it */
+    tcp_pair_free(n);
+}
+
 static void tiny_windows(void **state) {
     (void)state;
     for (unsigned seed = 0; seed < 6; seed++) {
@@ -177,6 +214,8 @@ int main(void) {
         cmocka_unit_test(reordered_and_doubled),
         cmocka_unit_test(narrow),
         cmocka_unit_test(a_long_path),
+        cmocka_unit_test(a_long_path_needs_no_settings),
+        cmocka_unit_test(who_does_not_read_keeps_a_small_window),
         cmocka_unit_test(tiny_windows),
         cmocka_unit_test(a_path_that_carries_small_packets_only),
     };
