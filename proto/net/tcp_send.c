@@ -72,9 +72,24 @@ static void no_payload(struct sp_tcp_out *ret) {
     ret->segment = 0;
 }
 
-/* Header of a segment of a connection, and nothing of its payload. */
-static void head(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t seq, uint8_t flags,
+/* How many SACK blocks find room beside a payload: with them, too, a segment is no larger than the path carries. */
+static uint8_t sack_room(const struct sp_tcp_conn *c, uint32_t len) {
+    uint32_t room = len < c->mss ? c->mss - len : 0;
+    return room < 12 ? 0 : (uint8_t)u32_min((room - 4) / 8, c->ts ? 3 : 4);
+}
+
+/* What an acknowledgement was due for and found no room beside a payload gets a segment of its own. */
+static void acknowledged(struct sp_tcp_conn *c, uint32_t window, bool all) {
+    bool due = c->ack_now && !all, dsack = c->dsack_due && !all;
+    tcp_acked(c, c->rcv_nxt + window);
+    c->ack_now = due;
+    c->dsack_due = dsack;
+}
+
+/* Header of a segment of a connection with a payload of so many bytes, and nothing of that. */
+static void head(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t seq, uint8_t flags, uint32_t len,
                  struct sp_tcp_out *ret) {
+    uint8_t most = c->ts ? 3 : 4, sacks = 0;
     bool syn = (flags & TCP_SYN) != 0;
     uint32_t window = syn ? u32_min(t->config.receive_max, UINT16_MAX) : tcp_window(t, c);
     struct tcp_head h = {.sport = c->lport,
@@ -93,11 +108,12 @@ static void head(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32
         h.shift = c->rcv_shift;
         h.sack_ok = c->sack;
     } else {
-        h.sacks = tcp_sacks(c, h.sack, c->ts ? 3 : 4);
+        sacks = tcp_sacks(c, h.sack, most);
+        h.sacks = (uint8_t)u32_min(sacks, sack_room(c, len));
     }
     ret->head_len = (uint8_t)tcp_head_write(&h, ret->head);
     if ((flags & TCP_ACK) != 0)
-        tcp_acked(c, c->rcv_nxt + window);
+        acknowledged(c, window, h.sacks == sacks);
     c->last_sent = now;
     t->counts.segments_out++;
 }
@@ -134,7 +150,7 @@ static bool send_syn(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, st
         return false;
     c->syn_now = false;
     no_payload(ret);
-    head(t, now, c, c->iss, c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK, ret);
+    head(t, now, c, c->iss, c->state == TCP_SYN_SENT ? TCP_SYN : TCP_SYN | TCP_ACK, 0, ret);
     tcp_rearm(t, now, c, SP_NEVER);
     return true;
 }
@@ -157,7 +173,7 @@ static bool resend(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, stru
         b = b->next;
     }
     no_payload(ret);
-    head(t, now, c, r->seq, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (len > 0 ? TCP_PSH : 0)), ret);
+    head(t, now, c, r->seq, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (len > 0 ? TCP_PSH : 0)), len, ret);
     if (gather(ret, b, off, len) < len && !fin) /* more pieces than an output has room for */
         (void)tcp_sent_split(t, c, r, (uint32_t)ret->len);
     cut(c, ret);
@@ -214,7 +230,7 @@ static bool send_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, ui
     if (!tcp_sent_new(t, now, c, n + fin))
         return false;
     bool first = c->snd_una == c->snd_nxt;
-    head(t, now, c, c->snd_nxt, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (n > 0 && n == unsent ? TCP_PSH : 0)), ret);
+    head(t, now, c, c->snd_nxt, (uint8_t)(TCP_ACK | (fin ? TCP_FIN : 0) | (n > 0 && n == unsent ? TCP_PSH : 0)), n, ret);
     cut(c, ret);
     c->snd_nxt += n + fin;
     c->next_off += n;
@@ -267,7 +283,7 @@ static bool send_tail(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, s
 static bool send_stale(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
     c->probe = PROBE_NONE;
     no_payload(ret);
-    head(t, now, c, c->snd_una - 1, TCP_ACK, ret);
+    head(t, now, c, c->snd_una - 1, TCP_ACK, 0, ret);
     return true;
 }
 
@@ -292,7 +308,7 @@ bool tcp_conn_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, st
     if (!c->ack_now)
         return false;
     no_payload(ret);
-    head(t, now, c, c->snd_nxt, TCP_ACK, ret);
+    head(t, now, c, c->snd_nxt, TCP_ACK, 0, ret);
     return true;
 }
 

@@ -570,8 +570,33 @@ static void packets_that_are_too_big(void **state) { /* RFC 8201; RFC 5927 7 */
     rig_free(g);
 }
 
+/* RFC 2018 3: blocks take room; a full segment has none, and what was to be said follows by itself. */
+static void sacks_beside_a_payload(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 2 * MSS + 100);
+    GIVE(.flags = TCP_ACK, .seq = 1001, .ack = 1, .len = 100); /* too early */
+    EXPECT(TCP_ACK, 1, 1, MSS);
+    assert_int_equal(g->out.sacks, 0);
+    EXPECT(TCP_ACK, 1 + MSS, 1, MSS);
+    EXPECT(TCP_ACK, 1 + 2 * MSS, 1, 100); /* here it finds room */
+    assert_int_equal(g->out.sacks, 1);
+    NOTHING();
+    GIVE(.flags = TCP_ACK, .seq = 1001, .ack = 1 + 2 * MSS + 100, .len = 100);
+    EXPECT(TCP_ACK, 1 + 2 * MSS + 100, 1, 0);
+    send_bytes(g, MSS);
+    GIVE(.flags = TCP_ACK, .seq = 2001, .ack = 1 + 2 * MSS + 100, .len = 100);
+    EXPECT(TCP_ACK, 1 + 2 * MSS + 100, 1, MSS);
+    assert_int_equal(g->out.sacks, 0);
+    EXPECT(TCP_ACK, 1 + 3 * MSS + 100, 1, 0);
+    assert_int_equal(g->out.sacks, 2);
+    NOTHING();
+    rig_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sacks_beside_a_payload),
         cmocka_unit_test(every_second_segment_is_acknowledged),
         cmocka_unit_test(holes_are_told),
         cmocka_unit_test(a_reader_that_takes_nothing),
