@@ -121,9 +121,34 @@ sp_err sp_segmenter_init(struct sp_segmenter *s, const uint8_t *packet, size_t l
     return SP_OK;
 }
 
+sp_err sp_segmenter_pieces(struct sp_segmenter *s, const struct sp_point_packet *packet) {
+    SP_TRY(sp_segmenter_init(s, packet->head, packet->len, &packet->offload));
+    s->pieces = packet;
+    return s->off.gso == SP_GSO_NONE || s->hdr_len == packet->head_len ? SP_OK : SP_ERR_RANGE;
+}
+
+/* The next len bytes of payload. */
+static void copy(struct sp_segmenter *s, size_t at, uint8_t *out, size_t len) {
+    if (s->pieces == NULL) {
+        memcpy(out, s->packet + at, len);
+        return;
+    }
+    while (len > 0) {
+        const uint8_t *data = s->pieces->span[s->span].data + s->span_at;
+        size_t left = s->pieces->span[s->span].len - s->span_at, n = len < left ? len : left;
+        memcpy(out, data, n);
+        out += n;
+        len -= n;
+        s->span_at = n < left ? s->span_at + n : 0;
+        s->span += n == left;
+    }
+}
+
 static size_t give_plain(struct sp_segmenter *s, uint8_t *out, size_t cap) {
+    size_t head = s->pieces != NULL ? s->pieces->head_len : s->len;
     SP_ASSERT(cap >= s->len);
-    memcpy(out, s->packet, s->len);
+    memcpy(out, s->packet, head);
+    copy(s, head, out + head, s->len - head);
     if (s->off.needs_csum)
         put_csum(out + s->off.csum_start + s->off.csum_offset,
                  sp_csum_add(0, out + s->off.csum_start, s->len - s->off.csum_start));
@@ -150,7 +175,7 @@ size_t sp_segmenter_next(struct sp_segmenter *s, uint8_t *out, size_t cap) {
     SP_ASSERT(cap >= len);
     s->done = payload == left;
     memcpy(out, s->packet, s->hdr_len);
-    memcpy(out + s->hdr_len, s->packet + s->hdr_len + s->at, payload);
+    copy(s, s->hdr_len + s->at, out + s->hdr_len, payload);
     if (out[0] >> 4 == 4)
         sp_put_u16(out + 4, (uint16_t)(sp_get_u16(out + 4) + s->index));
     ip_put_len(out, len, s->ip_len);

@@ -5,12 +5,16 @@
 
 #include "proto/base/csum.h"
 #include "proto/base/host.h"
+#include "proto/net/point.h"
 
 /* ---- splitting ---- */
 
 struct sp_segmenter {
     const uint8_t *packet;
     size_t len, at; /* payload bytes already given */
+    const struct sp_point_packet *pieces; /* NULL: the packet is in one piece */
+    unsigned span;                        /* of the pieces, where the next byte stands, */
+    size_t span_at;                       /* and where in it */
     struct sp_offload off;
     uint16_t hdr_len, ip_len;
     uint32_t index;
@@ -19,6 +23,8 @@ struct sp_segmenter {
 /* Checks a packet of the host: IP version and lengths, offload fields against them. Fixes up nothing in place. ERR_FORM, ERR_RANGE;
  * ERR_UNSUP: not IPv6 or IPv4. */
 SP_CHECK sp_err sp_segmenter_init(struct sp_segmenter *s, const uint8_t *packet, size_t len, const struct sp_offload *off);
+/* The same of a packet in pieces, which stay where they are until the last was written. */
+SP_CHECK sp_err sp_segmenter_pieces(struct sp_segmenter *s, const struct sp_point_packet *packet);
 /* Writes the next packet, whole and with its checksums done, to out; its length; 0 at the end. cap is at least the packet's size:
  * hdr_len + gso_size, or len. TCP: sequence numbers, FIN and PSH in the last alone, CWR in the first alone. */
 size_t sp_segmenter_next(struct sp_segmenter *s, uint8_t *out, size_t cap);

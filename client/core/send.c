@@ -166,24 +166,27 @@ static void send_slowly(struct sp_mesh *mesh, struct sp_peer *p, struct sp_segme
         sp_send_to_peer(mesh, p, packet, len);
 }
 
+static void send_all(struct sp_mesh *mesh, struct sp_peer *p, struct sp_segmenter *s) {
+    size_t most = s->off.gso != SP_GSO_NONE ? (size_t)s->hdr_len + s->off.gso_size : s->len;
+    struct sp_hop hop;
+    if (whole(p, most) && sp_peer_up(mesh, p) && sp_peer_hop(mesh, p, &hop))
+        send_segments(mesh, p, &hop, s, most);
+    else
+        send_slowly(mesh, p, s, most);
+}
+
 static void send_device(struct sp_mesh *mesh, struct sp_dir_entry *e, const struct sp_in *in) {
     struct sp_peer *p = sp_peer_get(mesh, e);
     struct sp_segmenter s;
-    struct sp_hop hop;
     if (p == NULL) {
         sp_send_unreachable(mesh, in->data, in->len, 3);
         return;
     }
     sp_peer_resume(mesh, p);
-    if (sp_segmenter_init(&s, in->data, in->len, &in->offload) != SP_OK) {
-        mesh->counts.dropped_form++;
-        return;
-    }
-    size_t most = in->offload.gso != SP_GSO_NONE ? (size_t)s.hdr_len + in->offload.gso_size : in->len;
-    if (whole(p, most) && sp_peer_up(mesh, p) && sp_peer_hop(mesh, p, &hop))
-        send_segments(mesh, p, &hop, &s, most);
+    if (sp_segmenter_init(&s, in->data, in->len, &in->offload) == SP_OK)
+        send_all(mesh, p, &s);
     else
-        send_slowly(mesh, p, &s, most);
+        mesh->counts.dropped_form++;
 }
 
 void sp_send_packet(struct sp_mesh *mesh, const struct sp_in *in) {
@@ -223,14 +226,26 @@ void sp_send_packet(struct sp_mesh *mesh, const struct sp_in *in) {
     send_device(mesh, e, in);
 }
 
+/* Our own TCP needs no word of what cannot be delivered: it tries again, and gives up. */
 void sp_send_point(struct sp_mesh *mesh, const struct sp_point_packet *packet) {
-    uint8_t *flat = mesh->userspace->flat;
-    struct sp_in in = {.kind = SP_IN_PACKET, .data = flat, .len = packet->len, .offload = packet->offload};
-    memcpy(flat, packet->head, packet->head_len);
-    flat += packet->head_len;
-    for (unsigned i = 0; i < packet->spans; i++) {
-        memcpy(flat, packet->span[i].data, packet->span[i].len);
-        flat += packet->span[i].len;
+    const uint8_t *dst = packet->head + 24;
+    struct sp_segmenter s;
+    mesh->counts.packets_in++;
+    if (sp_segmenter_pieces(&s, packet) != SP_OK) {
+        mesh->counts.dropped_form++;
+        return;
     }
-    sp_send_packet(mesh, &in);
+    if (memcmp(dst, mesh->signpost_addr, 16) == 0) { /* an echo reply */
+        if (packet->len <= sizeof mesh->scratch)
+            send_signpost(mesh, mesh->scratch, sp_segmenter_next(&s, mesh->scratch, sizeof mesh->scratch));
+        return;
+    }
+    struct sp_dir_entry *e = sp_directory_addr(mesh->dir, dst);
+    struct sp_peer *p = e != NULL ? sp_peer_get(mesh, e) : NULL;
+    if (p == NULL) {
+        mesh->counts.dropped_nobody++;
+        return;
+    }
+    sp_peer_resume(mesh, p);
+    send_all(mesh, p, &s);
 }

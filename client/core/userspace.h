@@ -95,7 +95,6 @@ struct sp_userspace {
     struct sp_timers timers;
     unsigned pairs, limit;
     uint64_t next_stream;
-    uint8_t flat[SP_TCP_SEND_MAX + 128]; /* a packet whole */
     bool more; /* something waits for room in the outgoing */
     struct sp_userspace_counts counts;
 };
