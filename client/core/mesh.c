@@ -3,6 +3,7 @@
 #include "proto/crypto/crypto.h"
 
 #define MEMORY_LIMIT ((size_t)256 << 20)
+#define MEMORY_USER  ((size_t)256 << 20) /* more in userspace mode: what waits in connections */
 
 /* ---- life ---- */
 
@@ -92,7 +93,7 @@ static sp_err init(struct sp_mesh *mesh, const struct sp_agent_config *config, c
 sp_err sp_mesh_new(struct sp_mesh **ret, const struct sp_agent_config *config, const struct sp_ed25519 *key,
                    struct sp_rng *rng, sp_instant now) {
     struct sp_mem mem;
-    sp_mem_init(&mem, config->overlay.grant, MEMORY_LIMIT);
+    sp_mem_init(&mem, config->overlay.grant, MEMORY_LIMIT + (config->overlay.userspace.on ? MEMORY_USER : 0));
     struct sp_mesh *mesh = sp_mem_alloc(&mem, sizeof *mesh);
     if (mesh == NULL)
         return SP_ERR_FULL;

@@ -15,7 +15,7 @@
 #include "proto/net/point.h"
 
 #define SP_USERSPACE_PEER     128 /* of them, by one peer's wish */
-#define SP_USERSPACE_WINDOW   (256u << 10) /* bytes that wait in a connection, each way */
+#define SP_USERSPACE_WINDOW   (1u << 20) /* bytes that wait in a connection, each way */
 #define SP_USERSPACE_ASK_FOR  (30 * SP_SEC) /* a program has so long to say what it wants, */
 #define SP_USERSPACE_DIAL_FOR (20 * SP_SEC) /* a device to answer, and */
 #define SP_USERSPACE_LOCAL_FOR (15 * SP_SEC) /* a local server */

@@ -67,6 +67,9 @@ static void datagram(struct path_rig *p, unsigned from, struct sp_addr src, stru
         return;
     if (to != PATH_POST && p->n[to].udp_blocked)
         return;
+    p->dice = p->dice * 1103515245u + 12345u;
+    if ((p->dice >> 8) % 1000 < p->lose)
+        return;
     *(direct ? &p->direct : &p->relayed) += 1;
     struct path_flight f = {.to = to, .kind = SP_IN_DATAGRAM, .src = src, .dst = dst};
     fly(p, &f, data, len);
@@ -114,6 +117,10 @@ static void keep_reply(uint8_t **data, size_t *len, bool *have, const struct sp_
 static void stream_out(struct path_rig *p, unsigned i, const struct sp_out *out) {
     struct path_node *n = &p->n[i];
     struct path_flight f = {.to = PATH_POST, .id = n->stream_peer};
+    if (out->id != n->stream && p->on_stream != NULL) {
+        p->on_stream(p, i, out);
+        return;
+    }
     f.kind = out->kind == SP_OUT_STREAM_DATA ? SP_IN_STREAM_DATA : SP_IN_STREAM_CLOSE;
     if (n->stream == out->id && n->stream != 0 && !p->no_post)
         fly(p, &f, out->data, out->len);
@@ -141,6 +148,8 @@ static void drain_agent(struct path_rig *p, unsigned i) {
         if (ev.kind == SP_EV_FORWARD) {
             n->forward = ev;
             memcpy(n->forward_query, ev.data, ev.len);
+        } else if (ev.kind == SP_EV_CONNECT && (ev.id & SP_USERSPACE_ID) != 0) {
+            p->on_connect(p, i, &ev);
         } else if (ev.kind == SP_EV_CONNECT && !p->no_post) {
             n->stream = ev.id;
             n->stream_peer = 1000 + 10 * ++p->order + i;

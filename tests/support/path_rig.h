@@ -62,6 +62,11 @@ struct path_rig {
     bool no_post;      /* what passes to and from the signpost is lost */
     uint64_t direct, relayed; /* datagrams that passed */
     uint64_t elsewhere;       /* datagrams to nobody of these */
+    unsigned lose;            /* so many of a thousand datagrams are lost */
+    uint32_t dice;
+    /* Streams of userspace mode: what the agent says to one, and that it wants one. NULL: not there. */
+    void (*on_stream)(struct path_rig *p, unsigned node, const struct sp_out *out);
+    void (*on_connect)(struct path_rig *p, unsigned node, const struct sp_event *ev);
 };
 
 /* Joins both ("laptop", "phone"), brings them up, and waits for their sessions. config: of both, may be NULL. */
