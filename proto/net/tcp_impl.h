@@ -17,6 +17,7 @@ enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16 };
 #define TCP_TS_LEN      12 /* of a timestamps option with its padding */
 #define TCP_MSS_MIN     216
 #define TCP_MSS_SMALL   1024 /* after a black hole was found: RFC 4821's, less than any tunnel leaves */
+#define TCP_MSS_LEAST   524  /* and of 576 bytes over IPv4, if those vanish, too */
 #define TCP_SACKS       4
 #define TCP_MSL         (30 * SP_SEC)
 #define TCP_RTO_MIN     (200 * SP_MS)
@@ -167,6 +168,9 @@ struct sp_tcp_conn {
     uint8_t snd_shift, rcv_shift;
     uint16_t mss; /* payload of a full segment, options of data segments taken off */
     uint16_t mss_most; /* as the handshake found */
+    uint16_t size_probe, size_failed; /* a larger segment that is under way, to see whether it arrives; one that did not; 0 */
+    uint32_t size_probe_seq;
+    sp_instant size_at; /* when the next one may go, if mss is less than mss_most */
     uint32_t ts_offset;
 
     /* receiving */
@@ -392,6 +396,15 @@ void tcp_queue_free(struct sp_tcp *t, struct sp_tcp_conn *c);
 void tcp_queue_room(struct sp_tcp *t, struct sp_tcp_conn *c);
 /* Memory was given back, or time has passed: those who wait for it may try again. */
 void tcp_queue_feed(struct sp_tcp *t, bool all);
+
+/* ---- tcp_path.c ---- */
+/* Segments of so much from now on; larger ones are tried again after `wait`. */
+void tcp_size_lower(sp_instant now, struct sp_tcp_conn *c, uint32_t mss, sp_duration wait);
+/* The size of a larger segment to be sent now, as a probe; 0: none is due, or it may not go. */
+uint32_t tcp_size_probe(sp_instant now, struct sp_tcp_conn *c, uint32_t unsent);
+void tcp_size_delivered(sp_instant now, struct sp_tcp_conn *c, const struct tcp_sent *r);
+/* True: the lost one was a probe, and says nothing of congestion (RFC 4821 7.6.1). */
+bool tcp_size_lost(sp_instant now, struct sp_tcp_conn *c, const struct tcp_sent *r);
 
 /* ---- tcp_send.c ---- */
 bool tcp_conn_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct sp_tcp_out *ret);

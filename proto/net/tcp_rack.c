@@ -11,6 +11,7 @@ void tcp_rack_delivered(struct sp_tcp_conn *c, const struct tcp_sent *r, sp_inst
     uint32_t end = r->seq + r->len;
     sp_duration rtt = now - r->at;
     d->bytes += r->len;
+    tcp_size_delivered(now, c, r);
     /* So soon after it was sent again it must be the first copy that has arrived. */
     if (r->again && rtt < c->rtt.least)
         return;
@@ -64,11 +65,13 @@ sp_instant tcp_rack_detect(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn 
             again = r->at + wait;
             break;
         }
+        found |= !tcp_size_lost(now, c, r);
         tcp_sent_lose(c, r);
-        found = true;
     }
     if (found)
         tcp_recovery_begin(t, now, c);
+    else if (c->lost > 0)
+        tcp_wake(t, c);
     return again;
 }
 

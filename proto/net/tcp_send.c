@@ -140,7 +140,8 @@ static uint32_t segment_max(const struct sp_tcp *t, const struct sp_tcp_conn *c)
 }
 
 static void cut(struct sp_tcp_conn *c, struct sp_tcp_out *ret) {
-    ret->segment = ret->len > c->mss ? c->mss : 0;
+    bool whole = c->size_probe != 0 && c->size_probe_seq == c->snd_nxt;
+    ret->segment = ret->len > c->mss && !whole ? c->mss : 0;
 }
 
 /* ---- SYN ---- */
@@ -300,7 +301,11 @@ bool tcp_conn_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, st
     if (asks && (c->snd_wnd == 0 || tcp_unsent(c) == 0))
         return send_stale(t, now, c, ret);
     c->probe = PROBE_NONE;
-    uint32_t unsent = tcp_unsent(c), n = c->lost > 0 ? 0 : allowed(t, c, unsent, asks);
+    uint32_t unsent = tcp_unsent(c), n = c->lost > 0 ? 0 : tcp_size_probe(now, c, unsent);
+    if (n > 0 && send_new(t, now, c, n, ret))
+        return true;
+    c->size_probe = n > 0 ? 0 : c->size_probe; /* no memory */
+    n = c->lost > 0 ? 0 : allowed(t, c, unsent, asks);
     if ((n > 0 || unsent == 0) && send_new(t, now, c, n, ret))
         return true;
     if (c->wait == WAIT_NONE && (unsent > 0 || (c->fin_wanted && !c->fin_sent)))
@@ -353,29 +358,4 @@ bool sp_tcp_output(struct sp_tcp *t, sp_instant now, struct sp_tcp_out *ret) {
         }
     }
     return false;
-}
-
-/* ---- path MTU ---- */
-
-void sp_tcp_path_mtu(struct sp_tcp *t, sp_instant now, const struct sp_tcp_packet *quoted, uint16_t mtu) {
-    struct sp_rd r = sp_rd_init(quoted->data, quoted->len);
-    struct tcp_tuple tuple = {.family = quoted->family};
-    tuple.lport = sp_rd_u16(&r);
-    tuple.rport = sp_rd_u16(&r);
-    uint32_t seq = sp_rd_u32(&r), heads = (quoted->family == 4 ? 40u : 60u) + TCP_TS_LEN;
-    memcpy(tuple.local, quoted->src, 16);
-    memcpy(tuple.remote, quoted->dst, 16);
-    struct sp_tcp_conn *c = r.err == SP_OK ? tcp_find(t, &tuple) : NULL;
-    if (c == NULL || !tcp_synchronized(c) || seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt) ||
-        mtu < heads + TCP_MSS_MIN || mtu - heads >= c->mss) {
-        tcp_dropped(t, SP_TCP_DROP_PMTU);
-        return;
-    }
-    c->mss = (uint16_t)(mtu - heads);
-    /* What is under way was too large: it has not been lost by congestion. */
-    for (struct tcp_sent *s = c->sent; s != NULL; s = s->next)
-        if (!s->lost && !s->sacked && s->len > c->mss)
-            tcp_sent_lose(c, s);
-    tcp_wake(t, c);
-    tcp_rearm(t, now, c, SP_NEVER);
 }

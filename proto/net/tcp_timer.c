@@ -106,11 +106,14 @@ static void syn_due(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
     arm(c, WAIT_RTO, now + tcp_rto(c));
 }
 
-/* Full segments vanish again and again: the path may carry smaller ones only, and its messages be lost. */
-static void black_hole(struct sp_tcp *t, struct sp_tcp_conn *c) {
-    if (c->backoff != 2 || c->mss <= TCP_MSS_SMALL || c->sent == NULL || c->sent->len <= TCP_MSS_SMALL)
+/* Full segments vanish again and again: the path may carry smaller ones only, and its messages be lost. Larger ones are tried soon,
+ * as it may have been chance. RFC 4821 7.7. */
+static void black_hole(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c) {
+    uint32_t mss = c->backoff == 2 ? TCP_MSS_SMALL : TCP_MSS_LEAST;
+    bool due = c->backoff == 2 || (c->backoff == 4 && c->family == 4);
+    if (!due || c->mss <= mss || c->sent == NULL || c->sent->len <= mss)
         return;
-    c->mss = TCP_MSS_SMALL;
+    tcp_size_lower(now, c, mss, 5 * SP_SEC);
     t->counts.black_holes++;
 }
 
@@ -124,13 +127,15 @@ static void retransmission_due(struct sp_tcp *t, sp_instant now, struct sp_tcp_c
     t->counts.timeouts++;
     tcp_cubic_timeout(c);
     for (struct tcp_sent *r = c->sent; r != NULL; r = r->next)
-        if (!r->lost && (!r->sacked || reneged))
+        if (!r->lost && (!r->sacked || reneged)) {
+            (void)tcp_size_lost(now, c, r);
             tcp_sent_lose(c, r);
+        }
     c->backoff++;
     c->recovering = true;
     c->recover = c->snd_nxt;
     c->rack.tail_probe = false;
-    black_hole(t, c);
+    black_hole(t, now, c);
     arm(c, WAIT_RTO, now + tcp_rto(c));
     tcp_wake(t, c);
 }

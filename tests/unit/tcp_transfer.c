@@ -205,6 +205,71 @@ static void a_path_that_carries_small_packets_only(void **state) {
     tcp_pair_free(n);
 }
 
+/* RFC 4821 7.3: what vanishes and what arrives close in on what the path carries. */
+static void the_size_that_a_path_carries_is_found(void **state) {
+    (void)state;
+    for (unsigned seed = 0; seed < 4; seed++) {
+        struct sp_tcp_config c = listener;
+        c.segments = seed % 2;
+        struct tcp_pair *n = tcp_pair_new(20 + seed, &c, &c);
+        n->wire.mtu = (uint16_t)(1190 + 90 * seed);
+        n->wire.silent = true;
+        n->wire.bytes_per_s = 100000;
+        n->wire.queue = 200 * SP_MS;
+        n->e[0].to_write = 8 << 20;
+        tcp_pair_connect(n);
+        sp_instant until = n->now + 30 * SP_SEC;
+        while (tcp_pair_step(n, until))
+            ;
+        assert_int_equal(sp_tcp_counts(n->e[0].tcp)->black_holes, 1);
+        assert_in_range(n->e[0].conn->mss + 52, n->wire.mtu - 32, n->wire.mtu);
+        uint64_t timeouts = sp_tcp_counts(n->e[0].tcp)->timeouts, before = n->too_big;
+        n->wire.mtu = 0; /* it carries more again: found out within ten minutes */
+        until = n->now + 20 * SP_SEC;
+        while (tcp_pair_step(n, until))
+            ;
+        assert_int_equal(n->too_big, before);
+        n->now += 600 * SP_SEC;
+        n->e[0].to_write += 8 << 20;
+        tcp_pair_turn(n, 0);
+        until = n->now + 10 * SP_SEC;
+        while (tcp_pair_step(n, until))
+            ;
+        assert_int_equal(n->e[0].conn->mss, n->e[0].conn->mss_most);
+        assert_true(sp_tcp_counts(n->e[0].tcp)->timeouts <= timeouts + 2);
+        assert_int_equal(n->e[1].wrong, 0);
+        tcp_pair_free(n);
+    }
+}
+
+static void a_path_that_says_what_it_carries(void **state) { /* RFC 8201 4: no more is tried for ten minutes */
+    (void)state;
+    struct tcp_pair *n = tcp_pair_new(15, &listener, &listener);
+    n->wire.mtu = 1300;
+    n->wire.bytes_per_s = 100000;
+    n->wire.queue = 200 * SP_MS;
+    n->e[0].to_write = 8 << 20;
+    tcp_pair_connect(n);
+    sp_instant until = n->now + 60 * SP_SEC;
+    while (tcp_pair_step(n, until))
+        ;
+    assert_true(n->too_big > 0 && n->too_big <= 12); /* a first window */
+    assert_int_equal(n->e[0].conn->mss, 1300 - 52);
+    assert_int_equal(sp_tcp_counts(n->e[0].tcp)->black_holes + sp_tcp_counts(n->e[0].tcp)->timeouts, 0);
+    tcp_pair_free(n);
+}
+
+static void nobody_carries_less_than_1280_bytes_of_ipv6(void **state) { /* RFC 8201 4 */
+    (void)state;
+    struct tcp_pair *n = tcp_pair_new(14, &listener, &listener);
+    n->family = 6;
+    n->wire.mtu = 1200; /* it does, and says so: nobody believes it, but that large ones vanish is seen */
+    transfer(n, 300000, 0, 120 * SP_SEC);
+    assert_true(sp_tcp_counts(n->e[0].tcp)->drops[SP_TCP_DROP_PMTU] > 0);
+    assert_int_equal(sp_tcp_counts(n->e[0].tcp)->black_holes, 1);
+    tcp_pair_free(n);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_at_all),
@@ -218,6 +283,9 @@ int main(void) {
         cmocka_unit_test(who_does_not_read_keeps_a_small_window),
         cmocka_unit_test(tiny_windows),
         cmocka_unit_test(a_path_that_carries_small_packets_only),
+        cmocka_unit_test(the_size_that_a_path_carries_is_found),
+        cmocka_unit_test(a_path_that_says_what_it_carries),
+        cmocka_unit_test(nobody_carries_less_than_1280_bytes_of_ipv6),
     };
     assert_int_equal(sp_crypto_init(), SP_OK);
     return cmocka_run_group_tests(tests, NULL, NULL);
