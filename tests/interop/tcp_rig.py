@@ -203,6 +203,25 @@ def sink(s):
     return n, value
 
 
+def there_and_back(s, n, seed):
+    """Sends n bytes, END, and reads them back at the same time."""
+    failures = []
+
+    def write():
+        try:
+            send_pattern(s, n, seed)
+            s.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            failures.append(e)
+    t = threading.Thread(target=write)
+    t.start()
+    try:
+        receive_pattern(s, n, seed)
+    finally:
+        t.join()
+    assert not failures, failures
+
+
 def read_line(s):
     line = b""
     while not line.endswith(b"\n"):
@@ -261,7 +280,11 @@ class Program:
 class Tcpd(Program):
     def __init__(self, space, *settings, tap="tap0", addresses=(f"address={US[4]}/24", f"address={US[6]}/64")):
         super().__init__(space, TCPD, f"tap={tap}", *addresses, "ipv6", *settings)
+
+    def six(self):
+        """Waits until the IPv6 address may be used: a second after the start (RFC 4862)."""
         await_true(lambda: len(self.tell("addresses")["addresses"]) == 2, "addresses")
+        return self
 
     def counts(self):
         return self.tell("counts")
@@ -271,6 +294,14 @@ class Tcpd(Program):
         got = self.tell(self.line(verb, server, family, **settings))
         assert got["ok"] and got["mismatches"] == 0, got
         return got
+
+    def verbs(self, lines):
+        """All at once; each must go well."""
+        for line in lines:
+            self.say(line)
+        for _ in lines:
+            got = self.hear()
+            assert got["ok"] and got["mismatches"] == 0, got
 
     @staticmethod
     def line(verb, server, family=4, **settings):

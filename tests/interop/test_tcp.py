@@ -1,11 +1,9 @@
 """Our own TCP against the kernel's: tcpd at one end of a TAP device, sockets at the other, in both roles."""
 import errno
-import fcntl
 import os
+import signal
 import socket
 import struct
-import subprocess
-import termios
 import threading
 import time
 import zlib
@@ -13,7 +11,7 @@ import zlib
 import pytest
 
 from tcp_rig import (CHECK, CLOSER, DISCARD, ECHO, HERE, IDLE, RESETTER, SLOW, SOURCE, US, Direct, Server, Space, Tcpd, Wire, await_true, crc,
-                     echo, pattern, pieces, read_all, read_line, receive_pattern, send_pattern, sink, source)
+                     echo, pattern, pieces, read_all, read_line, receive_pattern, send_pattern, sink, source, there_and_back)
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces"),
@@ -27,6 +25,7 @@ families = pytest.mark.parametrize("family", [4, 6])
 def both(request):
     """With plain frames; with checksums and segmentation left to the device."""
     d = Direct(*([] if request.param == "plain" else ["vnet"]))
+    d.tcpd.six()
     yield d
     d.end()
 
@@ -34,6 +33,7 @@ def both(request):
 @pytest.fixture(scope="module")
 def plain():
     d = Direct()
+    d.tcpd.six()
     yield d
     d.end()
 
@@ -89,13 +89,7 @@ def test_we_receive(both, family):
 @families
 def test_both_directions_at_once(both, family):
     with both.space.connect(US[family], ECHO) as s:
-        def write():
-            send_pattern(s, 20 * MB, 11)
-            s.shutdown(socket.SHUT_WR)
-        t = threading.Thread(target=write)
-        t.start()
-        receive_pattern(s, 20 * MB, 11)
-        t.join()
+        there_and_back(s, 20 * MB, 11)
     with Server(both.space, echo, family) as server:
         both.tcpd.verb("both", server, family, n=20 * MB, seed=12)
     quiet(both.tcpd)
@@ -170,6 +164,31 @@ def test_requests_and_responses(plain, family):
             s.sendall(bytes([i % 256]))
             assert s.recv(10) == bytes([i % 256])
         assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("settings", [[], ["buffers=600000"]], ids=["", "little-memory"])
+def test_many_transfers_at_once(start, settings):
+    """Thirty, both ways and both roles; also where the buffers of all together are smaller than those of a few."""
+    d = start(Direct(*settings))
+    n, failures = 500000, []
+
+    def one(seed):
+        try:
+            with d.space.connect(US[4], ECHO) as s:
+                there_and_back(s, n, seed)
+        except BaseException as e:
+            failures.append(e)
+    pattern(0), pattern(1), pattern(2)
+    threads = [threading.Thread(target=one, args=(i % 3,)) for i in range(10)]
+    with Server(d.space, echo) as there, Server(d.space, source) as giver:
+        for t in threads:
+            t.start()
+        d.tcpd.verbs([Tcpd.line("both", there, n=n, seed=i % 3) for i in range(10)] + [Tcpd.line("receive", giver, n=n, seed=i % 3) for i in range(10)])
+        for t in threads:
+            t.join()
+    assert not failures, failures
+    assert bool(settings) == (d.tcpd.counts()["drop_memory_full"] > 0)
+    quiet(d.tcpd)
 
 
 # ---- ends ----
@@ -393,16 +412,11 @@ def test_urgent_bytes_are_bytes(plain):
 ], ids=lambda s: ",".join(f"{k}={v}" for k, v in s.items()).replace(" ", "-"))
 def test_other_settings_of_the_kernel(start, sysctls):
     d = start(Direct(**sysctls))
+    d.tcpd.six()
     for family in (4, 6):
         n = 2 * MB + family
         with d.space.connect(US[family], ECHO) as s:
-            def write():
-                send_pattern(s, n, 1)
-                s.shutdown(socket.SHUT_WR)
-            t = threading.Thread(target=write)
-            t.start()
-            receive_pattern(s, n, 1)
-            t.join()
+            there_and_back(s, n, 1)
         with Server(d.space, echo, family) as server:
             d.tcpd.verb("both", server, family, n=n)
             d.tcpd.verb("short", server, family, n=50, parallel=5, size=2000)
@@ -419,14 +433,7 @@ def test_congestion_controls_of_the_kernel(start, congestion):
     n = 5 * MB
     with w.space.connect(US[4], ECHO) as s:
         assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode() == congestion
-
-        def write():
-            send_pattern(s, n, 1)
-            s.shutdown(socket.SHUT_WR)
-        t = threading.Thread(target=write)
-        t.start()
-        receive_pattern(s, n, 1)
-        t.join()
+        there_and_back(s, n, 1)
 
 
 def test_a_smaller_segment_size_of_the_kernel(plain):
@@ -444,9 +451,11 @@ def test_cookies_of_ours(start):
     """RFC 4987: with room for two half-open connections, all of two hundred at once still come about."""
     d = start(Direct("half-open=2"))
     sockets = [d.space.socket() for _ in range(200)]
+    d.tcpd.process.send_signal(signal.SIGSTOP)
     for s in sockets:
         s.setblocking(False)
         assert s.connect_ex((US[4], ECHO)) == errno.EINPROGRESS
+    d.tcpd.process.send_signal(signal.SIGCONT)
     for i, s in enumerate(sockets):
         s.settimeout(20)
         s.sendall(b"%d" % i)
@@ -455,7 +464,7 @@ def test_cookies_of_ours(start):
         assert read_all(s) == b"%d" % i
         s.close()
     counts = d.tcpd.counts()
-    assert counts["accepted"] == 200
+    assert counts["accepted"] == 200 and counts["cookies_taken"] > 50
     quiet(d.tcpd)
 
 
@@ -507,6 +516,7 @@ def path(request, start):
 def receive_while(path, family, n, change, at):
     """Reads from our source; after `at` bytes something changes."""
     todo = [change]
+    path.tcpd.six()
     with path.space.connect(path.us[family], SOURCE) as s:
         s.sendall(f"{n} 8\n".encode())
         receive_pattern(s, n, 8, lambda got: todo.pop()() if todo and got >= at else None)
@@ -517,12 +527,13 @@ def test_the_path_becomes_narrower(path, family):
     for mtu in (1400, 1280):
         receive_while(path, family, 15 * MB, lambda: path.mtu("eth1", mtu), 2 * MB)
     counts = path.tcpd.counts()
-    assert counts["retransmitted"] > 0 and counts["black_holes"] == 0 and counts["timeouts"] == 0
+    assert counts["retransmitted"] > 0 and counts["black_holes"] == 0 and counts["timeouts"] <= 2
 
 
 @families
 def test_the_path_to_us_becomes_narrower(path, family):
     n = 15 * MB
+    path.tcpd.six()
     with path.space.connect(path.us[family], CHECK) as s:
         s.sendall(f"{n} 8\n".encode())
         for i, piece in enumerate(pieces(8, n, MB)):
@@ -557,3 +568,80 @@ def test_fifty_megabytes_over_a_bad_wire(start, settings):
         assert s.recv(100) == f"ok {n}\n".encode()
     counts = w.tcpd.counts()
     assert counts["retransmitted"] > 1000 and counts["early"] > 1000
+
+
+def test_a_kernel_without_sack_on_a_bad_wire(start):
+    """RFC 6582 is what is left, and no timestamps tell copies apart."""
+    w = start(Wire(["seed=5", "drop=10", "late=10", "by-us=500", "twice=10"], tcp_sack=0, tcp_timestamps=0))
+    n = 2 * MB
+    with w.space.connect(US[4], SOURCE) as s:
+        s.sendall(f"{n} 1\n".encode())
+        receive_pattern(s, n, 1)
+    with w.space.connect(US[6], CHECK) as s:
+        s.sendall(f"{n} 2\n".encode())
+        send_pattern(s, n, 2)
+        assert s.recv(100) == f"ok {n}\n".encode()
+
+
+def test_short_connections_on_a_bad_wire(start):
+    """Handshakes and ends are lost, too."""
+    w = start(Wire(["seed=11", "drop=50", "late=50", "by-us=1000", "twice=20"]))
+    with Server(w.space, echo) as server:
+        assert w.tcpd.verb("short", server, n=300, parallel=100, size=3000)["connections"] == 300
+    failures = []
+
+    def some(k):
+        try:
+            for i in range(3):
+                with w.space.connect(US[4], ECHO) as s:
+                    there_and_back(s, 3000, 1)
+        except BaseException as e:
+            failures.append(e)
+    threads = [threading.Thread(target=some, args=(k,)) for k in range(50)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failures, failures
+    quiet(w.tcpd)
+
+
+# ---- a long wire ----
+
+LONG = ["late=1000", "by-us=20000", "least=0"]  # 20 ms each way
+
+
+def test_a_long_wire_is_filled(start):
+    """Windows of 4 MB: far more than 64 KB or the default's 256 KB go in 40 ms."""
+    w = start(Wire(LONG, "receive-max=4000000", "send-max=4000000", tcp_rmem="4096 131072 16000000", tcp_wmem="4096 131072 16000000"))
+    n = 40 * MB
+    for port in (SOURCE, CHECK):
+        begun = time.monotonic()
+        with w.space.connect(US[4], port) as s:
+            s.sendall(f"{n} 1\n".encode())
+            if port == SOURCE:
+                receive_pattern(s, n, 1)
+            else:
+                send_pattern(s, n, 1)
+                assert s.recv(100) == f"ok {n}\n".encode()
+        assert n / (time.monotonic() - begun) > 1.5 * 262144 / 0.04
+
+
+def test_both_end_at_once(start):
+    """Each END crosses the other's: RFC 9293 3.6, figure 13."""
+    w = start(Wire(LONG))
+    opened = []
+
+    def wait(s):
+        opened.append(s)
+        s.recv(1)
+    with Server(w.space, wait) as server:
+        w.tcpd.verb("hold", server, n=20)
+        await_true(lambda: len(opened) == 20, "connections")
+        w.tcpd.say("release")
+        for s in opened:
+            s.shutdown(socket.SHUT_WR)
+        got = w.tcpd.hear()
+        assert got["ok"] and got["failed"] == 0, got
+    quiet(w.tcpd)
+    assert w.tcpd.counts()["resets_out"] == w.tcpd.counts()["resets_in"] == 0
