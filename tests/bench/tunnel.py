@@ -37,7 +37,7 @@ class Subject:
 
     def __init__(self, name, one, other, address, processes=()):
         self.name, self.one, self.other, self.address, self.processes = name, one, other, address, processes
-        other.popen("iperf3", "-s", "-B", address, stdout=subprocess.DEVNULL)
+        other.popen("iperf3", "-s", "-B", address, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.3)
 
     def cpu(self):
