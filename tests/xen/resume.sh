@@ -75,7 +75,7 @@ saved_case() {
     linux_log "$work/kept" 8M
     lab_start --timeout 600 --dom0-ip 10.0.2.15/24 --disk "d0=$work/kept" --disk "savekept=$work/savekept,cache=unsafe" \
         --disk "savemem=$work/savemem,cache=unsafe" --disk "saveobey=$work/saveobey,cache=unsafe" \
-        --guest "name=kept,kernel=$signpost,memory=16,cmdline=$base ip=10.0.2.20/24 disk=xvda,ip=10.0.2.20,udp=$port:53,vbd=d0" \
+        --guest "name=kept,kernel=$signpost,memory=16,cmdline=$base ip=10.0.2.20/24 disk=xvda,ip=10.0.2.20,udp=$port:53,tcp=$port:53,vbd=d0" \
         --guest "name=mem,kernel=$signpost,memory=16,cmdline=$base ip=10.0.2.21/24,ip=10.0.2.21,udp=$mem_port:53" \
         --guest "name=obey,kernel=$selftest,memory=4,cmdline=obey"
     check "resume: a guest serves the zone of a log that was made on Linux" "$lab" await "$state" kept 'signpost: serving me.signpost' 60
@@ -88,6 +88,9 @@ saved_case() {
     check "resume: a suspend that was cancelled changes nothing" "$lab" await "$state" kept 'the suspend was cancelled: nothing has changed' 30
     check "resume: and updates go on" grows "$folder/acked"
 
+    streams across me.signpost "$work/restored" >"$work/across" &
+    local across=$!
+    check "resume: somebody is connected over TCP" not_empty "$work/across"
     in_dom0 'xl save obey /dev/lab/saveobey' >"$work/errors" 2>&1
     # dom0 believes in a wrong address: the guest's announcement puts that right.
     in_dom0 'arp -i xenbr0 -s 10.0.2.20 02:00:00:00:00:99 temp' >"$work/errors" 2>&1
@@ -95,6 +98,10 @@ saved_case() {
     check "resume: it says so" "$lab" await "$state" kept 'signpost: resumed: sessions and connections dropped, randomness renewed' 30
     check "resume: queries are answered again" grows "$folder/answers"
     check "resume: updates are acknowledged again" grows "$folder/acked"
+    touch "$work/restored"
+    wait $across
+    check "resume: the connection from before has ended" grep -q '"answers": 1, "end": true' "$work/across"
+    check "resume: and a new one is served" answers me.signpost SOA +tcp
     check "resume: it has told the network where its address is" in_dom0 'for i in 1 2 3 4 5 6 7 8 9; do ip neigh show | grep -q "10.0.2.20 .*00:16:3e:00:00:01" && exit 0; sleep 1; done; ip neigh; exit 1'
 
     touch "$folder/stop"

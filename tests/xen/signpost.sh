@@ -4,7 +4,8 @@ signpost=$build/unikernel/signpost-xen
 port=${XENLAB_PORT:-5353}
 options="ip=10.0.2.20/24 gw=10.0.2.2 zone=me.signpost"
 ask() { dig @127.0.0.1 -p $port +tries=5 +time=2 +dnssec "$@"; }
-answers() { ask +noall +answer "$1" "$2" >"$work/answer" && grep -q "IN[[:space:]]$2[[:space:]]" "$work/answer"; }
+streams() { /usr/bin/python3 -u "$here/field/streams.py" "$1" 127.0.0.1#$port "${@:2}"; }
+answers() { ask +noall +answer "$@" >"$work/answer" && grep -q "IN[[:space:]]$2[[:space:]]" "$work/answer"; }
 serial() { ask +short me.signpost SOA | awk '$3 ~ /^[0-9]+$/ { print $3; exit }'; }
 # The last DS on a console.
 ds_of() { sed -n 's/^signpost: ds [^ ]* *[0-9]* IN DS \(.*[0-9A-Fa-f]\).*/\1/p' "$state/console/$1.log" | tail -n 1; }
@@ -12,6 +13,14 @@ validates() { # GUEST NAME TYPE: delv, with nothing but the DS on the guest's co
     printf 'trust-anchors { me.signpost. static-ds %s; };\n' "$(ds_of "$1" | awk '{ print $1, $2, $3, "\"" $4 "\"" }')" >"$work/anchor"
     delv @127.0.0.1 -p $port -a "$work/anchor" +root=me.signpost "$2" "$3" >"$work/delv" 2>&1
     grep -q '; fully validated' "$work/delv" || { cat "$work/anchor" "$work/delv"; false; }
+}
+not_empty() { # FILE: soon
+    local i
+    for i in $(seq 150); do
+        [ -s "$1" ] && return
+        sleep 0.1
+    done
+    return 1
 }
 started() { # GUEST: created now and by hand, so that nothing else takes the CPU
     in_dom0 "xl create /lab/$1.cfg" >"$work/errors" 2>&1 || cat "$work/errors"
@@ -26,7 +35,7 @@ first_answer() { # GUEST: says how long the first answer takes, and the guest's 
 }
 
 memory_case() { # without a disk
-    lab_start --dom0-ip 10.0.2.15/24 --guest "name=mem,kernel=$signpost,memory=16,cmdline=$options,udp=$port:53,start=0" \
+    lab_start --dom0-ip 10.0.2.15/24 --guest "name=mem,kernel=$signpost,memory=16,cmdline=$options,udp=$port:53,tcp=$port:53,start=0" \
         --guest "name=odd,kernel=$signpost,memory=16,cmdline=ip=10.0.2.300/24 zone=me.signpost" \
         --guest "name=nonet,kernel=$signpost,memory=16,cmdline=$options" \
         --guest "name=nodisk,kernel=$signpost,memory=16,cmdline=$options disk=xvda,net=1"
@@ -38,8 +47,14 @@ memory_case() { # without a disk
     check "signpost: the SOA, signed" answers me.signpost SOA
     check "signpost: the DNSKEY, signed" answers me.signpost DNSKEY
     check "signpost: the SOA validates from the DS on the console" validates mem me.signpost SOA
-    # Frames that others send to all wake it; between them it does nothing.
+    check "signpost: the SOA over TCP" answers me.signpost SOA +tcp
+    # Frames that others send to all wake it; between them it does nothing, also while somebody is connected who says nothing.
+    streams across me.signpost "$work/never" >"$work/silent" &
+    local silent=$!
+    check "signpost: somebody is connected" not_empty "$work/silent"
     check "signpost: idle, it takes no CPU time" in_dom0 'for i in 1 2 3 4 5 6 7 8; do a=$(xencpu mem); sleep 1.5; b=$(xencpu mem); echo "$a / $b"; [ -n "$a" ] && [ "$a" = "$b" ] && exit 0; done; exit 1'
+    check "signpost: and who was connected still is" kill -0 $silent
+    kill $silent
     in_dom0 'xl shutdown mem'
     check "signpost: it ends when asked to" "$lab" await "$state" mem 'signpost: ended' 10
     lab_stop

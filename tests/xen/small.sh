@@ -10,7 +10,7 @@ small_disk() { # COUNT SIZE: "$work/small-COUNT", a log with so many devices; "$
     pid=$!
     until ctl status >/dev/null 2>&1 || ! kill -0 $pid 2>/dev/null; do sleep 0.1; done
     [ -e "$work/tsig" ] || tsig-keygen -a hmac-sha256 small.me.signpost >"$work/tsig"
-    ctl zone add me.signpost --address 10.0.2.20 && ctl key add "$work/tsig" --zone me.signpost --policy 'names=*' &&
+    ctl zone add me.signpost --address 10.0.2.20 && ctl key add "$work/tsig" --zone me.signpost --policy 'names=* axfr' &&
         ctl zone export me.signpost >"$work/zone.text" && /usr/bin/python3 "$here/small_zone.py" "$1" "$work/zone.text" >"$work/devices.text" &&
         ctl zone import me.signpost "$work/devices.text"
     status=$?
@@ -37,6 +37,12 @@ serves_all() { # GUEST COUNT: the first, the last and some between, one of them 
     done
     validates "$1" $name.me.signpost AAAA
 }
+transfers() { # GUEST COUNT: each KEY and address of a device that was given, once (but of the one that an update has changed)
+    dig @127.0.0.1 -p $port +noall +answer +onesoa +nosplit -k "$work/tsig" me.signpost AXFR >"$work/transfer"
+    diff <(awk '$1 ~ /^device/ { print $1, $4, $NF }' "$work/devices-$2" | sort) \
+        <(awk '$1 ~ /^device/ && $4 != "A" { sub(/\..*/, "", $1); print $1, $4, $NF }' "$work/transfer" | sort) >"$work/missing" ||
+        { head "$work/missing"; tail -n 3 "$work/transfer"; false; }
+}
 room_of() { sed -nE 's/^signpost: (room for .*|serving .*)/\1/p' "$state/console/$1.log" | tr '\n' ' '; }
 # Adds names, 8 an update, until one is refused.
 fill() { # COUNT
@@ -47,7 +53,7 @@ fill() { # COUNT
 small_case() {
     check "small: logs of 3500 and 10000 devices, made by signpostd" small_disks
     lab_start --timeout 200 --disk "d8=$work/small-3500" --disk "d16=$work/small-10000" \
-        --guest "name=eight,kernel=$signpost,memory=8,cmdline=$options disk=xvda,ip=10.0.2.20,udp=$port:53,vbd=d8,start=0" \
+        --guest "name=eight,kernel=$signpost,memory=8,cmdline=$options disk=xvda,ip=10.0.2.20,udp=$port:53,tcp=$port:53,vbd=d8,start=0" \
         --guest "name=sixteen,kernel=$signpost,memory=16,cmdline=$options disk=xvda,ip=10.0.2.20,vbd=d16,start=0" \
         --guest "name=less,kernel=$signpost,memory=8,cmdline=$options disk=xvda,ip=10.0.2.20,vbd=d16,start=0"
     check "small: a guest of 8 MiB starts from a disk of 3500 devices" started eight
@@ -56,6 +62,7 @@ small_case() {
     check "small: and takes an update" updated device00042 192.0.2.42
     check "small: filled with names it refuses" fill 1200
     check "small: and still answers" serves_all eight 3500
+    check "small: and transfers the zone, over TCP" transfers eight 3500
     printf 'update delete n0.me.signpost\nupdate delete n1.me.signpost\nsend\n' | update
     check "small: what goes makes room" updated again 192.0.2.43
     in_dom0 'xl destroy eight && xl create /lab/less.cfg' >"$work/errors" 2>&1
@@ -64,6 +71,7 @@ small_case() {
     check "small: a guest of 16 MiB starts from a disk of 10000 devices" started sixteen
     echo "# signpost-xen: 16 MiB: $(room_of sixteen)" | tee -a "$tap"
     check "small: and serves them, signed" serves_all sixteen 10000
+    check "small: and transfers the zone, over TCP" transfers sixteen 10000
     check "small: and takes an update" updated device09999 192.0.2.44
     lab_stop
 }

@@ -5,10 +5,11 @@
     streams.py many SERVER NAME COUNT            so many connections at once, a query on each
     streams.py slow SERVER ZONE KEY SECRET       a transfer, read in small pieces with pauses, through a small window
     streams.py stuck SERVER ZONE KEY SECRET      a transfer that is asked for and not read, until the server has enough
-    streams.py idle SERVER NAME SECONDS          a query, and nothing more for so long: open meanwhile
+    streams.py across SERVER NAME FILE           a query, and another once there is such a file
 
-Each prints one object of JSON. An exception is a failure."""
+SERVER is an address, or ADDRESS#PORT. Each prints one object of JSON. An exception is a failure."""
 import json
+import os
 import select
 import socket
 import struct
@@ -30,7 +31,8 @@ class Stream:
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.s.settimeout(PATIENCE)
-        self.s.connect((server, 53))
+        address, _, port = server.partition("#")
+        self.s.connect((address, int(port or 53)))
 
     def read(self, n, pause=0.0, piece=65536):
         data = b""
@@ -115,17 +117,21 @@ def stuck(server, zone, key, secret):
     return {"reset": bool(events and events[0][1] & select.POLLERR), "seconds": time.monotonic() - begun}
 
 
-def idle(server, name, seconds):
-    s = Stream(server)
+def across(server, name, file):
+    s, until = Stream(server), time.monotonic() + 300
     s.s.sendall(framed(query(name)))
-    good = is_answer(s.message())
-    s.s.settimeout(float(seconds))
+    answers = int(is_answer(s.message()))
+    print(json.dumps({"answers": answers}), flush=True)
+    while not os.path.exists(file) and time.monotonic() < until:
+        time.sleep(0.1)
     try:
-        return {"answers": int(good), "end": s.at_end()}
-    except TimeoutError:
-        return {"answers": int(good), "end": False}
+        s.s.sendall(framed(query(name)))
+        answers += is_answer(s.message())
+    except (EOFError, ConnectionResetError):
+        return {"answers": answers, "end": True}
+    return {"answers": answers, "end": False}
 
 
 if __name__ == "__main__":
-    verbs = {"pipeline": pipeline, "bytes": by_bytes, "many": many, "slow": slow, "stuck": stuck, "idle": idle}
+    verbs = {"pipeline": pipeline, "bytes": by_bytes, "many": many, "slow": slow, "stuck": stuck, "across": across}
     print(json.dumps(verbs[sys.argv[1]](*sys.argv[2:])))
