@@ -167,6 +167,7 @@ uint16_t sp_tcp_sum(const struct sp_tcp_out *out, bool partial);
     X(SYN, "syn")                 /* within a connection: RFC 5961 4 */                  \
     X(RESET, "reset")             /* not the exact number: RFC 5961 3 */                 \
     X(EARLY, "early_full")        /* came too early, and there is no room to keep it */  \
+    X(SACK, "sack_pieces")        /* a block that would cut what is under way into too many pieces */ \
     X(NO_READER, "no_reader")     /* data after sp_tcp_close */                          \
     X(PMTU, "path_mtu")           /* about no segment of ours */                         \
     X(PUSHED_OUT, "time_wait_full")

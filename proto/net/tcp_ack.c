@@ -60,6 +60,14 @@ static struct tcp_sent *first_behind(const struct sp_tcp_conn *c, uint32_t seq) 
     return r != NULL && seq_le(r->seq + r->len, seq) ? r->next : r;
 }
 
+/* Two for each segment, and some: a peer whose blocks begin and end within segments gets no more of our memory. */
+static bool cut(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r, uint32_t len) {
+    if (c->records < 2 * ((c->snd_nxt - c->snd_una) / c->mss) + 64)
+        return tcp_sent_split(t, c, r, len);
+    tcp_dropped(t, SP_TCP_DROP_SACK);
+    return false;
+}
+
 static void sack_range(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, struct tcp_range s,
                        struct tcp_delivery *d) {
     if (!seq_lt(s.seq, s.end) || seq_lt(s.seq, c->snd_una) || seq_lt(c->snd_nxt, s.end))
@@ -68,11 +76,11 @@ static void sack_range(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, 
         if (r->sacked)
             continue;
         if (seq_lt(r->seq, s.seq)) { /* its second part is meant */
-            if (!tcp_sent_split(t, c, r, s.seq - r->seq))
+            if (!cut(t, c, r, s.seq - r->seq))
                 return;
             continue;
         }
-        if (seq_lt(s.end, r->seq + r->len) && !tcp_sent_split(t, c, r, s.end - r->seq))
+        if (seq_lt(s.end, r->seq + r->len) && !cut(t, c, r, s.end - r->seq))
             return;
         tcp_rack_delivered(c, r, now, d);
         r = tcp_sent_sack(t, c, r);

@@ -207,6 +207,7 @@ struct sp_tcp_conn {
     uint8_t dup_acks;
     struct tcp_sent *sent, *sent_last;
     struct tcp_sent *lost_from; /* no lost one is before it; NULL: none at all */
+    uint32_t records; /* of them */
     struct sp_ring times;
     uint32_t pipe, lost, sacked; /* bytes under way; known to be lost and not sent again; sacked */
     bool recovering, fast; /* fast: a recovery's first retransmission, which no window holds back */

@@ -1,10 +1,12 @@
 /* Records of what was sent and is not acknowledged: under way, sacked, or lost. */
 #include "proto/net/tcp_impl.h"
 
-static struct tcp_sent *take(struct sp_tcp *t) {
+static struct tcp_sent *take(struct sp_tcp *t, struct sp_tcp_conn *c) {
     struct tcp_sent *r = tcp_take(t, &t->sent);
-    if (r != NULL)
-        memset(r, 0, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    memset(r, 0, sizeof *r);
+    c->records++;
     return r;
 }
 
@@ -22,7 +24,7 @@ static void link_after(struct sp_tcp_conn *c, struct tcp_sent *before, struct tc
 }
 
 bool tcp_sent_new(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, uint32_t len) {
-    struct tcp_sent *r = take(t);
+    struct tcp_sent *r = take(t, c);
     if (r == NULL)
         return false;
     r->seq = c->snd_nxt;
@@ -64,7 +66,7 @@ bool tcp_sent_split(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent *r,
     struct tcp_sent *rest;
     if (len >= r->len)
         return true;
-    if (len == 0 || (rest = take(t)) == NULL)
+    if (len == 0 || (rest = take(t, c)) == NULL)
         return false;
     *rest = *r;
     rest->seq += len;
@@ -101,6 +103,7 @@ static void unlink_sent(struct sp_tcp *t, struct sp_tcp_conn *c, struct tcp_sent
         r->next->prev = r->prev;
     else
         c->sent_last = r->prev;
+    c->records--;
     tcp_give(t, &t->sent, r);
 }
 

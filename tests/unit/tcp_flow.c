@@ -242,6 +242,28 @@ static void what_is_sacked_side_by_side_is_one_record(void **state) {
     rig_free(g);
 }
 
+static void crumbs(void **state) {
+    (void)state;
+    struct rig *g = open_by_peer(plain);
+    send_bytes(g, 10 * MSS);
+    while (take(g))
+        ;
+    for (uint32_t at = 3; at < 10 * MSS; at += 7) /* a byte here, a byte there */
+        GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1, .sacks = 1, .sack = {{at, at + 1}});
+    unsigned records = 0;
+    for (const struct tcp_sent *r = g->conn->sent; r != NULL; r = r->next)
+        records++;
+    assert_int_equal(records, g->conn->records);
+    assert_true(records <= 2 * 10 + 64 + 1);
+    assert_true(dropped(g, SP_TCP_DROP_SACK) > 1000);
+    while (take(g))
+        ;
+    GIVE(.flags = TCP_ACK, .seq = 1, .ack = 1 + 10 * MSS);
+    assert_int_equal(g->conn->records, 0);
+    assert_int_equal(sp_tcp_buffered(g->tcp), 0);
+    rig_free(g);
+}
+
 static void a_late_segment_is_waited_for(void **state) { /* RFC 8985 6.2, step 4 */
     (void)state;
     struct rig *g = open_by_peer(plain);
@@ -607,6 +629,7 @@ int main(void) {
         cmocka_unit_test(the_tail_is_probed),
         cmocka_unit_test(a_probe_that_an_answer_overtakes),
         cmocka_unit_test(what_is_sacked_side_by_side_is_one_record),
+        cmocka_unit_test(crumbs),
         cmocka_unit_test(a_late_segment_is_waited_for),
         cmocka_unit_test(the_first_retransmission_goes_at_once),
         cmocka_unit_test(a_peer_that_threw_away_what_it_had),
