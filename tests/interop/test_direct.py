@@ -430,3 +430,124 @@ def test_half_closed_clients_get_their_answers(fat, server):
             for _ in range(count):
                 assert answer(s.receive(), kind)
             assert s.closes_within(5)
+
+
+# ---- strangers ----
+
+
+@pytest.fixture
+def strict(start_tap):
+    """Small tables, and a core that soon loses patience."""
+    t = start_tap(["198.18.5.1/24"], "address=198.18.5.2/24", "gateway=198.18.5.1", "connections=60", "half-open=16", "tcp-memory=1024",
+                  "tcp-idle=2", "tcp-stall=1")
+    t.zone()
+    return t
+
+
+def internet_sum(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return 0xFFFF - total
+
+
+def segment(tap, source, port, seq, ack, flags, payload=b""):
+    """A frame with one segment from anywhere to the signpost."""
+    src, dst = socket.inet_aton(source), socket.inet_aton("198.18.5.2")
+    tcp = struct.pack(">HHIIBBHHH", port, 53, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, 1000, 0, 0) + payload
+    pseudo = src + dst + struct.pack(">HH", 6, len(tcp))
+    tcp = tcp[:16] + struct.pack(">H", internet_sum(pseudo + tcp + b"\0" * (len(tcp) % 2))) + tcp[18:]
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 7, 0, 64, 6, 0) + src + dst
+    ip = ip[:10] + struct.pack(">H", internet_sum(ip)) + ip[12:]
+    return bytes.fromhex(MAC.replace(":", "")) + tap.mac + b"\x08\x00" + ip + tcp
+
+
+@contextlib.contextmanager
+def raw(tap):
+    tap.mac = bytes.fromhex(tap.run("cat", "/sys/class/net/tap0/address").strip().replace(":", ""))
+    with tap.inside():
+        s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        s.bind(("tap0", 0))
+    with s:
+        yield s
+
+
+def test_a_flood_of_syns(strict):
+    """RFC 4987: beyond the half-open ones cookies are given; who means it gets in meanwhile."""
+    with raw(strict) as s:
+        for i in range(3000):
+            s.send(segment(strict, f"10.{i >> 8}.{i & 255}.9", 1024 + i, i, 0, 2))
+            if i % 1000 == 999:
+                assert "192.0.2.2" in strict.dig("198.18.5.2", "+tcp", "www.rfc.example", "A")
+    counts = strict.counts()
+    assert counts["tcp_cookies_sent"] > 2500 and counts["tcp_cookies_taken"] >= 3
+    assert counts["tcp_connections"] <= 17
+    assert counts["tcp_accepted"] == 3
+
+
+def test_blind_segments(strict):
+    """RFC 5961: who does not see a connection cannot end it, nor put bytes into it."""
+    with strict.rfc("198.18.5.2").stream() as c, raw(strict) as s:
+        port = c.s.getsockname()[1]
+        c.send(dns.message.make_query("www.rfc.example.", "A"))
+        assert answer(c.receive(), "A")
+        for i in range(600):
+            flags = (4, 2, 16, 20, 17)[i % 5]
+            s.send(segment(strict, "198.18.5.1", port, i * 7654321, i * 1234567, flags, b"" if flags != 16 else b"x" * 100))
+        c.send(dns.message.make_query("www.rfc.example.", "A"))
+        assert answer(c.receive(), "A")
+    counts = strict.counts()
+    assert sum(counts.get("tcp_drop_" + why, 0) for why in ("window", "reset", "syn", "ack_range", "timestamp")) > 500
+
+
+def test_who_does_not_read_is_cut_off(strict):
+    big = dns.message.make_query("big.rfc.example.", "TXT").to_wire()
+    framed = struct.pack(">H", len(big)) + big
+    readers = []
+    for _ in range(20):
+        with strict.inside():
+            s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(("198.18.5.2", 53))
+        s.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            s.send(framed * 500)
+        readers.append(s)
+    until = time.monotonic() + 4
+    while time.monotonic() < until:
+        assert "192.0.2.2" in strict.dig("198.18.5.2", "+tcp", "www.rfc.example", "A")
+        counts = strict.counts()
+        assert counts["tcp_buffered"] <= 1 << 20
+        time.sleep(0.2)
+    await_true(lambda: strict.counts()["streams"] == 0, "the streams' end", 20)
+    assert strict.counts()["streams_no_memory"] == 0
+    for s in readers:
+        s.close()
+
+
+def test_more_connections_than_there_are_places(strict):
+    kept = []
+    with strict.inside():
+        for i in range(400):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(("198.18.5.2", 53))
+            kept.append(s)
+    assert strict.counts()["tcp_connections"] <= 60
+    await_true(lambda: "192.0.2.2" in strict.dig("198.18.5.2", "+tcp", "www.rfc.example", "A"), "an answer among them", 30)
+    for s in kept:
+        s.close()
+    await_true(lambda: strict.counts()["tcp_connections"] == 0, "an empty table", 30)
+
+
+def test_idle_connections_are_closed(strict):
+    with strict.rfc("198.18.5.2").stream() as s:
+        s.send(dns.message.make_query("www.rfc.example.", "A"))
+        assert answer(s.receive(), "A") and s.closes_within(6)
+
+
+def test_without_tcp(start_tap):
+    tap = start_tap(["198.18.5.1/24"], "address=198.18.5.2/24", "no-tcp")
+    with tap.inside(), pytest.raises(OSError, match="Protocol not available|refused|unreachable"):
+        socket.create_connection(("198.18.5.2", 53), timeout=3)
+    assert tap.counts()["drop_tcp"] >= 1
