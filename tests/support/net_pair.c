@@ -155,6 +155,14 @@ static bool carry(struct net_pair *p, unsigned from) {
     return true;
 }
 
+void net_pair_frames(struct net_pair *p) {
+    bool some = true;
+    while (some) {
+        some = carry(p, 0);
+        some |= carry(p, 1);
+    }
+}
+
 void net_pair_run(struct net_pair *p) {
     bool some = true;
     while (some) {

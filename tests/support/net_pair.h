@@ -59,6 +59,7 @@ void net_pair_free(struct net_pair *p);               /* all memory must have co
 
 /* Gives frames both ways until there are none. */
 void net_pair_run(struct net_pair *p);
+void net_pair_frames(struct net_pair *p); /* without a turn of the core's host */
 /* Lets time pass, with what it brings about. */
 void net_pair_wait(struct net_pair *p, sp_duration d);
 /* The second end connects to the first one's port; *ret is its connection. */

@@ -31,6 +31,10 @@ static void peer_ends(struct net_pair *p) {
     net_pair_run(p);
 }
 
+static bool lose_all(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len, const struct sp_offload *offload) {
+    return false;
+}
+
 static void bytes_go_both_ways(void **state) {
     for (unsigned i = 0; i < 2; i++) {
         struct net_pair *p = start();
@@ -136,6 +140,47 @@ static void a_peer_that_ends_gets_its_answer(void **state) {
     net_pair_free(p);
 }
 
+/* It has used up its credit when the peer ends, and goes on as it gets more: all of it arrives before the end. */
+static void a_long_answer_to_a_peer_that_has_ended(void **state) {
+    struct net_pair *p = start();
+    uint64_t id = opened(p, 4);
+    struct sp_tcp *peer = sp_net_tcp(p->end[1].net);
+    size_t sent = p->credit;
+    p->end[1].keep = true;
+    net_pair_send(p, bytes, 10);
+    p->wire = lose_all;
+    net_pair_write(p, id, bytes, sent);
+    peer_ends(p);
+    p->wire = NULL;
+    net_pair_wait(p, 50 * SP_MS);
+    assert_int_equal(net_pair_count(p, SP_IN_STREAM_CLOSE), 0);
+    for (unsigned i = 0; i < 100 && sent < 200000; i++) {
+        struct sp_in in[8];
+        p->now += 100 * SP_MS; /* the core is told of credit, and is asked for outputs only then */
+        sp_net_expire(p->end[1].net, p->now);
+        sp_direct_expire(&p->direct, p->now);
+        net_pair_frames(p);
+        size_t n = sp_direct_events(&p->direct, p->now, in, 8), more = 0;
+        for (size_t k = 0; k < n; k++) {
+            assert_int_equal(in[k].kind, SP_IN_STREAM_CREDIT);
+            more += in[k].credit;
+        }
+        struct sp_out o = {.kind = SP_OUT_STREAM_DATA, .id = id, .data = bytes + sent, .len = more};
+        sp_direct_outputs(&p->direct, &o, more > 0);
+        net_pair_frames(p);
+        sent += more;
+        sp_tcp_consumed(peer, p->now, p->end[1].conn, p->end[1].kept);
+        p->end[1].kept = 0;
+    }
+    assert_true(sent >= 200000);
+    net_pair_wait(p, 5 * SP_SEC);
+    assert_int_equal(p->end[1].got_len, sent);
+    assert_memory_equal(p->end[1].got, bytes, sent);
+    assert_int_equal(p->end[1].ended, 1);
+    assert_int_equal(net_pair_count(p, SP_IN_STREAM_CLOSE), 1);
+    net_pair_free(p);
+}
+
 static void a_core_that_reads_by_credit(void **state) {
     struct net_pair *p = start();
     uint64_t id = opened(p, 4);
@@ -223,10 +268,6 @@ static void connect_to(struct net_pair *p, uint64_t id, const uint8_t ip[4], uin
     struct sp_addr to = {.family = 4, .port = port, .ip = {ip[0], ip[1], ip[2], ip[3]}};
     sp_direct_connect(&p->direct, p->now, id, &to);
     net_pair_run(p);
-}
-
-static bool lose_all(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len, const struct sp_offload *offload) {
-    return false;
 }
 
 static void a_core_connects(void **state) {
@@ -360,6 +401,7 @@ int main(void) {
         cmocka_unit_test(credit_is_kept),
         cmocka_unit_test(many_who_do_not_read),
         cmocka_unit_test(a_peer_that_ends_gets_its_answer),
+        cmocka_unit_test(a_long_answer_to_a_peer_that_has_ended),
         cmocka_unit_test(a_core_that_reads_by_credit),
         cmocka_unit_test(our_half_ends_first),
         cmocka_unit_test(held_bytes_are_bounded),
