@@ -48,7 +48,8 @@ struct net_pair {
     struct net_pair_in in[NET_PAIR_INPUTS];
     size_t in_count, in_max; /* in_max: inputs in one call */
     size_t credit;           /* of all OPEN and CREDIT, less what net_pair_write has sent */
-    bool refuse;             /* it takes no input */
+    unsigned refuse;         /* so many of the next inputs it does not take */
+    uint64_t busy;           /* a stream that it writes to before it looks at the bytes that it got; 0: none */
     uint8_t frame[NET_PAIR_FRAME];
 };
 

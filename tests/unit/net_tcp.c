@@ -208,6 +208,7 @@ static void the_first_of_a_large_segment_waits(void **state) {
     net_pair_wait(p, 5 * SP_SEC);
     assert_int_equal(p->end[1].got_len - got, wrote);
     assert_memory_equal(p->end[1].got + got, bytes, wrote);
+    assert_int_equal(sp_net_counts(p->end[0].net)->drops[SP_NET_DROP_SIZE], 0);
     assert_int_equal(sp_tcp_counts(server(p))->timeouts, 0); /* that the beginning has come tells of the rest */
     net_pair_free(p);
 }
