@@ -391,7 +391,7 @@ static void bytes_that_come_too_early(void **state) {
         net_pair_wait(p, 20 * SP_SEC);
         assert_int_equal(p->end[0].got_len, 300000);
         assert_memory_equal(p->end[0].got, bytes, 300000);
-        assert_true(sp_tcp_counts(sp_net_tcp(p->end[0].net))->early > 20);
+        assert_true(sp_tcp_counts(sp_net_tcp(p->end[0].net))->early >= 4);
         net_pair_free(p);
     }
 }
