@@ -41,7 +41,7 @@ static void check_no_grants(void) {
 
 static struct spx_netfront nf;
 static struct spx_frame lent[RIG_RX], taken[RIG_TX];
-static size_t n_lent, n_taken;
+static size_t n_lent, n_taken, tx_count;
 
 static void net_receive(size_t want) {
     size_t n = spx_netfront_receive(&nf, lent + n_lent, want < RIG_RX - n_lent ? want : RIG_RX - n_lent);
@@ -70,6 +70,17 @@ static void net_send(uint16_t value) {
     }
 }
 
+/* A frame in pieces, with an extra or without. */
+static void net_send_long(uint16_t value) {
+    static const uint8_t body[SPX_NET_LONGEST];
+    size_t most = tx_count * nf.tx_room < sizeof body ? tx_count * nf.tx_room : sizeof body - 1;
+    size_t len = SPX_NET_FRAME_MIN + (size_t)value * 3 % (most - SPX_NET_FRAME_MIN + 1);
+    struct spx_net_piece pieces[] = {{body, SPX_NET_FRAME_MIN}, {body, len - SPX_NET_FRAME_MIN}};
+    struct spx_net_work work = {value % 2 == 0, (uint8_t)(value % 3), 1400};
+    if (spx_netfront_room(&nf, len))
+        spx_netfront_send_pieces(&nf, pieces, 2, len, &work);
+}
+
 /* What a backend would do that keeps to the protocol: answers come to be believed only so. */
 static void net_answer(struct sp_rd *in) {
     netif_rx_sring_t *rx = nf.rx_page;
@@ -82,14 +93,15 @@ static void net_answer(struct sp_rd *in) {
         rx->rsp_prod++;
     } else {
         netif_tx_sring_t *tx = nf.tx_page;
-        tx->ring[tx->rsp_prod % 256].rsp = (netif_tx_response_t){.id = what / 2 % 8, .status = more % 3};
+        tx->ring[tx->rsp_prod % 256].rsp = (netif_tx_response_t){.id = what / 2 % 32, .status = more % 3};
         tx->rsp_prod++;
     }
 }
 
-static void fuzz_net(struct sp_rd *in) {
+static void fuzz_net(struct sp_rd *in, bool pages) {
     n_lent = n_taken = 0;
-    spx_netfront_init(&nf, &grants, m.net, RIG_RX, RIG_TX);
+    tx_count = pages ? RIG_LONG_TX : RIG_TX;
+    spx_netfront_init(&nf, &grants, m.net, RIG_RX, (uint16_t)tx_count, pages ? 1 : 2);
     if (spx_netfront_start(&nf, RIG_BACKEND) != SP_OK)
         return;
     for (unsigned i = 0; i < 500 && sp_rd_left(in) >= 5; i++) {
@@ -109,7 +121,10 @@ static void fuzz_net(struct sp_rd *in) {
             net_receive(op / 8 % 4);
             break;
         case 4:
-            net_send(sp_rd_u16(&args));
+            if (op >= 0x80)
+                net_send_long(sp_rd_u16(&args));
+            else
+                net_send(sp_rd_u16(&args));
             break;
         case 5:
             (void)!spx_netfront_push(&nf);
@@ -269,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     memset(m.table, 0, sizeof m.table);
     spx_grants_init(&grants, m.table, 1);
     if (device % 3 == 0)
-        fuzz_net(&in);
+        fuzz_net(&in, device / 3 % 2 == 1);
     else if (device % 3 == 1)
         fuzz_disk(&in);
     else

@@ -16,8 +16,9 @@
 #define RIG_BACKEND   3 /* domain */
 #define RIG_RX        8
 #define RIG_TX        6
+#define RIG_LONG_TX   20 /* buffers that are whole pages */
 #define RIG_BLK_PAGES 64
-#define RIG_NET_PAGES SPX_NETFRONT_PAGES(RIG_RX, RIG_TX)
+#define RIG_NET_PAGES SPX_NETFRONT_PAGES(RIG_RX, RIG_LONG_TX, 1)
 
 /* All that both sides share. */
 struct ring_memory {

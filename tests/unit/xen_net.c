@@ -21,7 +21,15 @@ static void start(void) {
 static int setup(void **state) {
     memset(&m, 0, sizeof m);
     spx_grants_init(&grants, m.table, 1);
-    spx_netfront_init(&nf, &grants, m.net, RIG_RX, RIG_TX);
+    spx_netfront_init(&nf, &grants, m.net, RIG_RX, RIG_TX, 2);
+    start();
+    return 0;
+}
+
+static int setup_long(void **state) {
+    memset(&m, 0, sizeof m);
+    spx_grants_init(&grants, m.table, 1);
+    spx_netfront_init(&nf, &grants, m.net, RIG_RX, RIG_LONG_TX, 1);
     start();
     return 0;
 }
@@ -259,6 +267,116 @@ static void send_faults(void **state) {
     }
 }
 
+/* ---- frames in several buffers ---- */
+
+static uint8_t body[SPX_NET_LONGEST];
+
+static void send_long(size_t len, uint8_t cut, bool blank) {
+    for (size_t i = 0; i < len; i++)
+        body[i] = (uint8_t)(i * 31 >> 3);
+    /* pieces that end within buffers, at their ends, and one that is empty */
+    struct spx_net_piece pieces[] = {{body, 66}, {body + 66, 0}, {body + 66, SPX_PAGE - 66}, {body + SPX_PAGE, len - SPX_PAGE}};
+    struct spx_net_work work = {blank, cut, cut != SPX_CUT_NOT ? 1448 : 0};
+    assert_true(spx_netfront_room(&nf, len));
+    spx_netfront_send_pieces(&nf, pieces, 4, len, &work);
+}
+
+/* What the backend makes of a frame: its bytes are those that were sent. Answers as netback does: extras without an id. */
+static size_t receive_long(unsigned want_flags, const netif_extra_info_t *want) {
+    netif_tx_request_t req = tx_take();
+    size_t total = req.size, at = 0, rest = 0;
+    uint16_t ids[20], sizes[20], offsets[20], n = 0;
+    uint32_t refs[20];
+    assert_int_equal(req.flags & ~NETTXF_more_data, want_flags);
+    if ((req.flags & NETTXF_extra_info) != 0) {
+        netif_extra_info_t extra;
+        memcpy(&extra, RING_GET_REQUEST(&tx, tx.req_cons), sizeof extra);
+        tx.req_cons++;
+        assert_memory_equal(&extra, want, sizeof extra);
+    }
+    for (;; req = tx_take()) {
+        ids[n] = req.id;
+        sizes[n] = req.size;
+        offsets[n] = req.offset;
+        refs[n++] = req.gref;
+        rest += n > 1 ? req.size : 0;
+        assert_true(n == 1 || (req.flags & ~NETTXF_more_data) == 0);
+        if ((req.flags & NETTXF_more_data) == 0)
+            break;
+    }
+    assert_true(n <= XEN_NETIF_NR_SLOTS_MIN);
+    sizes[0] = (uint16_t)(total - rest);
+    for (unsigned i = 0; i < n; at += sizes[i++]) {
+        const uint8_t *page = ring_memory_page(&m, refs[i], false);
+        assert_non_null(page);
+        assert_true(offsets[i] + sizes[i] <= SPX_PAGE);
+        assert_memory_equal(page + offsets[i], body + at, sizes[i]);
+    }
+    assert_int_equal(at, total);
+    for (unsigned i = n; i-- > 0;) { /* in any order */
+        tx_answer(ids[i], NETIF_RSP_OKAY);
+        if (i == 0 && want != NULL)
+            tx_answer(0xeeee, NETIF_RSP_NULL);
+    }
+    return total;
+}
+
+static void long_frames_go_out(void **state) {
+    static const netif_extra_info_t four = {.type = XEN_NETIF_EXTRA_TYPE_GSO, .u.gso = {.size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV4}},
+                                    six = {.type = XEN_NETIF_EXTRA_TYPE_GSO, .u.gso = {.size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV6}};
+    unsigned sums = NETTXF_csum_blank | NETTXF_data_validated;
+    static const size_t lengths[] = {5000, 2 * SPX_PAGE, 2 * SPX_PAGE + 1, 64134, XEN_NETIF_MAX_TX_SIZE};
+    for (unsigned round = 0; round < 200; round++) { /* indices wrap */
+        size_t len = lengths[round % 5];
+        send_long(len, SPX_CUT_TCP4, true);
+        (void)!spx_netfront_push(&nf);
+        assert_int_equal(receive_long(sums | NETTXF_extra_info, &four), len);
+        if (len > 3 * SPX_PAGE)
+            continue;
+        send_long(len, SPX_CUT_TCP6, true);
+        send_long(len, SPX_CUT_NOT, false);
+        (void)!spx_netfront_push(&nf);
+        assert_int_equal(receive_long(sums | NETTXF_extra_info, &six), len);
+        assert_int_equal(receive_long(0, NULL), len);
+    }
+    struct spx_frame f;
+    for (int i = 0; i < RIG_LONG_TX; i++) /* all buffers are back */
+        assert_true(spx_netfront_take(&nf, &f));
+    assert_null(nf.fault);
+    assert_int_equal(nf.extras, 0);
+}
+
+/* There is room when enough buffers are back, and the event comes with the last of these. */
+static void long_frames_wait_for_room(void **state) {
+    struct spx_frame f[8];
+    for (int i = 0; i < 8; i++) {
+        assert_true(spx_netfront_take(&nf, &f[i]));
+        f[i].len = 60;
+        spx_netfront_send(&nf, &f[i]);
+    }
+    (void)!spx_netfront_push(&nf);
+    assert_true(spx_netfront_room(&nf, 12 * SPX_PAGE));
+    assert_false(spx_netfront_room(&nf, 15 * SPX_PAGE));
+    assert_false(tx_answer(f[0].id, NETIF_RSP_OKAY));
+    assert_false(tx_answer(f[1].id, NETIF_RSP_OKAY));
+    assert_false(spx_netfront_room(&nf, 15 * SPX_PAGE));
+    assert_true(tx_answer(f[2].id, NETIF_RSP_OKAY));
+    assert_true(spx_netfront_room(&nf, 15 * SPX_PAGE));
+    assert_null(nf.fault);
+}
+
+static void an_extra_that_nobody_sent(void **state) {
+    struct spx_frame f;
+    send_long(5000, SPX_CUT_TCP4, true);
+    (void)!spx_netfront_push(&nf);
+    tx_answer(0, NETIF_RSP_NULL);
+    tx_answer(0, NETIF_RSP_NULL);
+    for (int i = 0; i < RIG_LONG_TX - 2; i++)
+        assert_true(spx_netfront_take(&nf, &f));
+    assert_false(spx_netfront_take(&nf, &f));
+    assert_non_null(nf.fault);
+}
+
 /* ---- stop and start ---- */
 
 static void starts_again(void **state) {
@@ -312,6 +430,9 @@ int main(void) {
         cmocka_unit_test_setup(a_lent_buffer_is_not_theirs, setup),
         cmocka_unit_test_setup(frames_go_out, setup),
         cmocka_unit_test_setup(send_faults, setup),
+        cmocka_unit_test_setup(long_frames_go_out, setup_long),
+        cmocka_unit_test_setup(long_frames_wait_for_room, setup_long),
+        cmocka_unit_test_setup(an_extra_that_nobody_sent, setup_long),
         cmocka_unit_test_setup(starts_again, setup),
         cmocka_unit_test_setup(a_backend_that_holds_on, setup),
         cmocka_unit_test_setup(too_few_grants, setup),

@@ -2,8 +2,10 @@
 
 #include <xen/io/netif.h>
 
-void spx_netfront_init(struct spx_netfront *nf, struct spx_grants *grants, void *pages, uint16_t n_rx, uint16_t n_tx) {
+void spx_netfront_init(struct spx_netfront *nf, struct spx_grants *grants, void *pages, uint16_t n_rx, uint16_t n_tx,
+                       unsigned per_page) {
     SP_ASSERT(n_rx > 0 && n_rx <= SPX_NET_SLOTS && n_tx > 0 && n_tx <= SPX_NET_SLOTS);
+    SP_ASSERT(per_page == 1 || per_page == 2);
     uint8_t *at = pages;
     memset(nf, 0, sizeof *nf);
     nf->grants = grants;
@@ -13,6 +15,7 @@ void spx_netfront_init(struct spx_netfront *nf, struct spx_grants *grants, void 
     nf->tx_pages = nf->rx_pages + (size_t)n_rx * SPX_PAGE;
     nf->n_rx = n_rx;
     nf->n_tx = n_tx;
+    nf->tx_room = (uint16_t)(SPX_PAGE / per_page);
     for (uint16_t i = 0; i < n_rx; i++)
         nf->rx_is[i] = SPX_BUF_OURS;
     for (uint16_t i = 0; i < n_tx; i++)
@@ -22,11 +25,15 @@ void spx_netfront_init(struct spx_netfront *nf, struct spx_grants *grants, void 
 
 /* ---- start and stop ---- */
 
+static uint16_t tx_page_count(const struct spx_netfront *nf) {
+    return (uint16_t)(((size_t)nf->n_tx * nf->tx_room + SPX_PAGE - 1) / SPX_PAGE);
+}
+
 static bool alloc_refs(struct spx_netfront *nf) {
     for (uint16_t i = 0; i < nf->n_rx; i++)
         if ((nf->rx_ref[i] = spx_grant_alloc(nf->grants)) == 0)
             return false;
-    for (uint16_t i = 0; i < (nf->n_tx + 1) / 2; i++) {
+    for (uint16_t i = 0; i < tx_page_count(nf); i++) {
         if ((nf->tx_ref[i] = spx_grant_alloc(nf->grants)) == 0)
             return false;
         spx_grant_permit(nf->grants, nf->tx_ref[i], nf->backend, nf->tx_pages + (size_t)i * SPX_PAGE, true);
@@ -57,7 +64,7 @@ sp_err spx_netfront_stop(struct spx_netfront *nf) {
     if (nf->fault == NULL)
         nf->fault = "stopped";
     bool all = end_all(nf, nf->rx_ref, nf->n_rx);
-    all &= end_all(nf, nf->tx_ref, (nf->n_tx + 1) / 2);
+    all &= end_all(nf, nf->tx_ref, tx_page_count(nf));
     return all ? SP_OK : SP_ERR_STATE;
 }
 
@@ -76,7 +83,7 @@ sp_err spx_netfront_start(struct spx_netfront *nf, uint16_t backend) {
     spx_ring_init(&nf->rx, nf->rx_page, sizeof(union netif_rx_sring_entry));
     nf->fault = NULL;
     nf->skipping = false;
-    nf->n_free = 0;
+    nf->n_free = nf->extras = 0;
     for (uint16_t i = nf->n_tx; i-- > 0;)
         if (nf->tx_is[i] != SPX_BUF_LENT) {
             nf->tx_is[i] = SPX_BUF_OURS;
@@ -156,7 +163,12 @@ static void reap(struct spx_netfront *nf) {
         enum spx_ring_next next = spx_ring_get(&nf->tx, &rsp, sizeof rsp);
         if (next == SPX_RING_EMPTY)
             return;
-        if (next == SPX_RING_BAD || rsp.id >= nf->n_tx || nf->tx_is[rsp.id] != SPX_BUF_THEIRS) {
+        bool extra = next == SPX_RING_GOT && rsp.status == NETIF_RSP_NULL;
+        if (extra && nf->extras > 0) {
+            nf->extras--;
+            continue;
+        }
+        if (next == SPX_RING_BAD || extra || rsp.id >= nf->n_tx || nf->tx_is[rsp.id] != SPX_BUF_THEIRS) {
             fail(nf, "it claims to have sent what it did not have");
             return;
         }
@@ -166,17 +178,49 @@ static void reap(struct spx_netfront *nf) {
     }
 }
 
+static unsigned buffers_for(const struct spx_netfront *nf, size_t len) {
+    return (unsigned)((len + nf->tx_room - 1) / nf->tx_room);
+}
+
+/* Buffers, and slots of the ring, one more for what is said about the frame. */
+static bool fits(const struct spx_netfront *nf, unsigned buffers) {
+    return nf->n_free >= buffers && spx_ring_room(&nf->tx) > buffers;
+}
+
+bool spx_netfront_room(struct spx_netfront *nf, size_t len) {
+    unsigned buffers = buffers_for(nf, len);
+    SP_ASSERT(len <= SPX_NET_LONGEST);
+    if (!fits(nf, buffers))
+        reap(nf);
+    if (!fits(nf, buffers) && nf->fault == NULL &&
+        spx_ring_arm(&nf->tx, nf->n_free < buffers ? buffers - nf->n_free : 1))
+        reap(nf);
+    return fits(nf, buffers) && nf->fault == NULL;
+}
+
+static uint8_t *tx_buffer(const struct spx_netfront *nf, uint16_t id) {
+    return nf->tx_pages + (size_t)id * nf->tx_room;
+}
+
 bool spx_netfront_take(struct spx_netfront *nf, struct spx_frame *ret) {
-    if (nf->n_free == 0)
-        reap(nf);
-    if (nf->n_free == 0 && nf->fault == NULL && spx_ring_arm(&nf->tx, 1))
-        reap(nf);
-    if (nf->n_free == 0 || nf->fault != NULL)
+    if (!spx_netfront_room(nf, 1))
         return false;
     uint16_t id = nf->tx_free[--nf->n_free];
     nf->tx_is[id] = SPX_BUF_LENT;
-    *ret = (struct spx_frame){.data = nf->tx_pages + (size_t)id * SPX_NET_ROOM, .id = id};
+    *ret = (struct spx_frame){.data = tx_buffer(nf, id), .id = id};
     return true;
+}
+
+/* The request for a buffer, the backend's from now on. */
+static void put_buffer(struct spx_netfront *nf, uint16_t id, size_t size, unsigned flags) {
+    size_t at = (size_t)id * nf->tx_room;
+    netif_tx_request_t request = {.gref = nf->tx_ref[at / SPX_PAGE],
+                                  .offset = (uint16_t)(at % SPX_PAGE),
+                                  .flags = (uint16_t)flags,
+                                  .id = id,
+                                  .size = (uint16_t)size};
+    nf->tx_is[id] = SPX_BUF_THEIRS;
+    spx_ring_put(&nf->tx, &request, sizeof request);
 }
 
 void spx_netfront_send(struct spx_netfront *nf, const struct spx_frame *frame) {
@@ -187,14 +231,56 @@ void spx_netfront_send(struct spx_netfront *nf, const struct spx_frame *frame) {
         nf->tx_free[nf->n_free++] = frame->id;
         return;
     }
-    netif_tx_request_t request = {.gref = nf->tx_ref[frame->id / 2],
-                                  .offset = (uint16_t)(frame->id % 2 * SPX_NET_ROOM),
-                                  .id = frame->id,
-                                  .size = frame->len};
-    if (frame->blank)
-        request.flags = NETTXF_csum_blank | NETTXF_data_validated;
-    nf->tx_is[frame->id] = SPX_BUF_THEIRS;
-    spx_ring_put(&nf->tx, &request, sizeof request);
+    put_buffer(nf, frame->id, frame->len, frame->blank ? NETTXF_csum_blank | NETTXF_data_validated : 0);
+    nf->sent++;
+}
+
+/* The next len bytes of the pieces; *piece and *off: where they stand. */
+static void copy_pieces(uint8_t *to, size_t len, const struct spx_net_piece **piece, size_t *off) {
+    while (len > 0) {
+        size_t left = (*piece)->len - *off, n = left < len ? left : len;
+        memcpy(to, (*piece)->data + *off, n);
+        to += n;
+        len -= n;
+        *off += n;
+        if (*off == (*piece)->len) {
+            ++*piece;
+            *off = 0;
+        }
+    }
+}
+
+/* How the frame of the request before is to be cut; it is answered too, without an id. */
+static void put_extra(struct spx_netfront *nf, const struct spx_net_work *work) {
+    netif_extra_info_t extra = {.type = XEN_NETIF_EXTRA_TYPE_GSO};
+    extra.u.gso.size = work->segment;
+    extra.u.gso.type = work->cut == SPX_CUT_TCP6 ? XEN_NETIF_GSO_TYPE_TCPV6 : XEN_NETIF_GSO_TYPE_TCPV4;
+    nf->extras++;
+    spx_ring_put(&nf->tx, &extra, sizeof extra);
+}
+
+/* The first request has the size of the whole frame, those after it the sizes of their parts. */
+void spx_netfront_send_pieces(struct spx_netfront *nf, const struct spx_net_piece *pieces, unsigned n, size_t len,
+                              const struct spx_net_work *work) {
+    unsigned flags = work->blank ? NETTXF_csum_blank | NETTXF_data_validated : 0;
+    size_t off = 0, left = len;
+    bool first = true;
+    if (nf->fault != NULL)
+        return;
+    SP_ASSERT(n > 0 && len >= SPX_NET_FRAME_MIN && len <= XEN_NETIF_MAX_TX_SIZE && fits(nf, buffers_for(nf, len)));
+    while (left > 0) {
+        uint16_t id = nf->tx_free[--nf->n_free];
+        size_t part = left < nf->tx_room ? left : nf->tx_room;
+        copy_pieces(tx_buffer(nf, id), part, &pieces, &off);
+        left -= part;
+        bool extra = first && work->cut != SPX_CUT_NOT;
+        put_buffer(nf, id, first ? len : part,
+                   flags | (left > 0 ? NETTXF_more_data : 0) | (extra ? NETTXF_extra_info : 0));
+        if (extra)
+            put_extra(nf, work);
+        first = false;
+        flags = 0;
+    }
     nf->sent++;
 }
 

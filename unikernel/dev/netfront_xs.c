@@ -65,13 +65,25 @@ static void wake(struct spx_netdev *dev) {
         spx_notify(dev->port_rx);
 }
 
+/* Long frames need several slots of the ring, and buffers that are whole pages. */
+static sp_err read_cuts(struct spx_netdev *dev) {
+    uint64_t several, four, six;
+    SP_TRY(spx_bus_offer(&dev->bus, "feature-sg", 0, &several));
+    SP_TRY(spx_bus_offer(&dev->bus, "feature-gso-tcpv4", 0, &four));
+    SP_TRY(spx_bus_offer(&dev->bus, "feature-gso-tcpv6", 0, &six));
+    bool able = several != 0 && dev->net.tx_room == SPX_PAGE;
+    dev->cuts4 = able && four != 0 && dev->sums4;
+    dev->cuts6 = able && six != 0 && dev->sums6;
+    return SP_OK;
+}
+
 static sp_err read_sums(struct spx_netdev *dev) {
     uint64_t none, ipv6;
     SP_TRY(spx_bus_offer(&dev->bus, "feature-no-csum-offload", 0, &none));
     SP_TRY(spx_bus_offer(&dev->bus, "feature-ipv6-csum-offload", 0, &ipv6));
     dev->sums4 = none == 0;
     dev->sums6 = none == 0 && ipv6 != 0;
-    return SP_OK;
+    return read_cuts(dev);
 }
 
 static sp_err connect(struct spx_netdev *dev) {

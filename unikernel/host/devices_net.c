@@ -76,10 +76,10 @@ static bool receive(void) {
 }
 
 bool devices_net(struct spx_devices *d) {
-    void *memory = spx_pages_alloc(SPX_NETFRONT_PAGES(BUFFERS, BUFFERS));
+    void *memory = spx_pages_alloc(SPX_NETFRONT_PAGES(BUFFERS, BUFFERS, 2));
     if (memory == NULL)
         return devices_failed("net", SP_ERR_FULL);
-    spx_netfront_init(&net.net, &d->grants, memory, BUFFERS, BUFFERS);
+    spx_netfront_init(&net.net, &d->grants, memory, BUFFERS, BUFFERS, 2);
     sp_err err = spx_netdev_open(&net, &d->store, 0, TOKEN_NET);
     if (err != SP_OK)
         return devices_failed("net", err);

@@ -24,34 +24,53 @@ static void sample_clocks(struct spx_loop *l) {
 
 /* ---- out of the core ---- */
 
-/* A buffer for a frame. The device is waited for, but not for long: what a network does not take is lost, as on any
- * wire. */
-static bool take_buffer(struct spx_loop *l, struct spx_frame *ret) {
+/* Room for a frame. The device is waited for, but not for long: what a network does not take is lost, as on any wire. */
+static bool await_room(struct spx_loop *l, size_t len) {
     if (!l->net.up)
         return false;
-    bool got = spx_netfront_take(&l->net.net, ret);
+    bool got = spx_netfront_room(&l->net.net, len);
     if (!got && !l->stalled) {
         spx_netdev_push(&l->net);
         sp_instant until = spx_now() + STALL;
         do {
             spx_event_wait(&l->net.port_tx, 1, until);
             spx_event_take(l->net.port_tx);
-        } while (!(got = spx_netfront_take(&l->net.net, ret)) && l->net.up && spx_now() < until);
+        } while (!(got = spx_netfront_room(&l->net.net, len)) && l->net.up && spx_now() < until);
     }
     l->stalled = !got;
     return got;
 }
 
+/* Out of pieces, into as many buffers as it takes. */
+static void send_pieces(struct spx_loop *l, const struct sp_net_gather *g) {
+    static const uint8_t cuts[] = {[SP_GSO_NONE] = SPX_CUT_NOT, [SP_GSO_TCP4] = SPX_CUT_TCP4, [SP_GSO_TCP6] = SPX_CUT_TCP6, [SP_GSO_UDP] = SPX_CUT_NOT};
+    struct spx_net_piece pieces[1 + SP_TCP_SPANS] = {{g->head, g->head_len}};
+    struct spx_net_work work = {g->offload.needs_csum, cuts[g->offload.gso], g->offload.gso_size};
+    unsigned n = g->head_len > 0;
+    for (unsigned i = 0; i < g->spans; i++)
+        pieces[n++] = (struct spx_net_piece){g->span[i].data, g->span[i].len};
+    if (await_room(l, g->len))
+        spx_netfront_send_pieces(&l->net.net, pieces, n, g->len, &work);
+}
+
+/* Datagrams are written to a buffer of the device; frames that lie elsewhere are copied there. */
 static void send_frames(struct spx_loop *l) {
     static uint8_t nowhere[SPX_NET_ROOM];
-    struct spx_frame f;
+    struct sp_net_gather g;
+    bool some;
     do {
-        bool got = take_buffer(l, &f);
-        f.len = (uint16_t)sp_direct_output(&l->direct, l->now, got ? f.data : nowhere, SPX_NET_ROOM);
-        f.blank = l->direct.offload.needs_csum;
-        if (got)
-            spx_netfront_send(&l->net.net, &f);
-    } while (f.len > 0);
+        struct spx_frame f;
+        bool got = await_room(l, 1) && spx_netfront_take(&l->net.net, &f);
+        some = sp_direct_gather(&l->direct, l->now, got ? f.data : nowhere, SPX_NET_ROOM, &g);
+        if (!got)
+            continue;
+        bool here = some && g.head_len == 0 && g.span[0].data == f.data;
+        f.len = here ? (uint16_t)g.len : 0;
+        f.blank = here && g.offload.needs_csum;
+        spx_netfront_send(&l->net.net, &f);
+        if (some && !here)
+            send_pieces(l, &g);
+    } while (some);
 }
 
 void spx_loop_send(struct spx_loop *l, const struct sp_out *datagram) {
@@ -190,7 +209,8 @@ static void tell_link(struct spx_loop *l) {
     struct sp_in link;
     if (l->net_up != l->net.up) {
         l->net_up = l->net.up;
-        sp_net_offload(l->direct.net, (l->net.sums4 ? SP_NET_SUM4 : 0) | (l->net.sums6 ? SP_NET_SUM6 : 0));
+        sp_net_offload(l->direct.net, (l->net.sums4 ? SP_NET_SUM4 : 0) | (l->net.sums6 ? SP_NET_SUM6 : 0) |
+                                          (l->net.cuts4 ? SP_NET_TSO4 : 0) | (l->net.cuts6 ? SP_NET_TSO6 : 0));
         sp_net_link(l->direct.net, l->now, l->net_up);
     }
     if (sp_direct_link(&l->direct, &link))

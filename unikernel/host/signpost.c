@@ -16,6 +16,7 @@
 #define GRANT_FRAMES 2
 #define BUFFERS      64 /* frames, a direction */
 #define SPARE_PAGES  16
+#define LONG_FRAMES  ((size_t)12 << 20)
 #define NET_MEMORY   ((size_t)240 << 10) /* of the interface, measured, and a little more; TCP apart */
 #define TCP_LEAST    ((size_t)64 << 10)
 #define TCP_MOST     ((size_t)16 << 20)
@@ -52,11 +53,13 @@ static bool open_xen(void) {
     return true;
 }
 
+/* Where there is memory enough, buffers to send are whole pages: long TCP segments stand in several of them. */
 static bool open_net(void) {
-    void *pages = spx_pages_alloc(SPX_NETFRONT_PAGES(BUFFERS, BUFFERS));
+    unsigned per_page = spx_pages_left() * SPX_PAGE_SIZE >= LONG_FRAMES ? 1 : 2;
+    void *pages = spx_pages_alloc(SPX_NETFRONT_PAGES(BUFFERS, BUFFERS, per_page));
     if (pages == NULL)
         return failed("the network", SP_ERR_FULL, "");
-    spx_netfront_init(&loop.net.net, &grants, pages, BUFFERS, BUFFERS);
+    spx_netfront_init(&loop.net.net, &grants, pages, BUFFERS, BUFFERS, per_page);
     sp_err err = spx_netdev_open(&loop.net, &loop.store, 0, SPX_TOKEN_NET);
     if (err != SP_OK)
         return failed("the network", err, err == SP_ERR_NOENT ? "; give the guest a vif" : "");
