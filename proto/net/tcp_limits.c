@@ -1,7 +1,7 @@
 /* What of a machine's memory goes to TCP. */
 #include "proto/net/tcp.h"
 
-#define A_CONNECTION ((size_t)8 << 10) /* of the memory there is one for each: its record, its places in tables, and its buffers */
+#define A_CONNECTION ((size_t)8 << 10) /* there is one for each of these: record, places in tables, buffers */
 #define A_WAIT       ((size_t)2 << 10)
 #define SHARE_MIN    ((size_t)16 << 10) /* of a connection's buffers */
 #define SHARE_MAX    ((size_t)4 << 20)

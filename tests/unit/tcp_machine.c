@@ -1,5 +1,5 @@
-/* TCP and the machine that it runs on: how much memory it takes, and what remains when the machine was saved and goes on. Tags: RFC 6528,
- * 4987. */
+/* TCP and the machine that it runs on: how much memory it takes, and what remains when the machine was saved and goes
+ * on. Tags: RFC 6528, 4987. */
 #include "tests/unit/tcp_rig.h"
 
 /* ---- memory ---- */

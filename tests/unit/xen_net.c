@@ -275,13 +275,14 @@ static void send_long(size_t len, uint8_t cut, bool blank) {
     for (size_t i = 0; i < len; i++)
         body[i] = (uint8_t)(i * 31 >> 3);
     /* pieces that end within buffers, at their ends, and one that is empty */
-    struct spx_net_piece pieces[] = {{body, 66}, {body + 66, 0}, {body + 66, SPX_PAGE - 66}, {body + SPX_PAGE, len - SPX_PAGE}};
+    struct spx_net_piece pieces[] = {
+        {body, 66}, {body + 66, 0}, {body + 66, SPX_PAGE - 66}, {body + SPX_PAGE, len - SPX_PAGE}};
     struct spx_net_work work = {blank, cut, cut != SPX_CUT_NOT ? 1448 : 0};
     assert_true(spx_netfront_room(&nf, len));
     spx_netfront_send_pieces(&nf, pieces, 4, len, &work);
 }
 
-/* What the backend makes of a frame: its bytes are those that were sent. Answers as netback does: extras without an id. */
+/* What the backend makes of a frame: its bytes are those that were sent. Answers as netback does, extras without id. */
 static size_t receive_long(unsigned want_flags, const netif_extra_info_t *want) {
     netif_tx_request_t req = tx_take();
     size_t total = req.size, at = 0, rest = 0;
@@ -322,8 +323,10 @@ static size_t receive_long(unsigned want_flags, const netif_extra_info_t *want) 
 }
 
 static void long_frames_go_out(void **state) {
-    static const netif_extra_info_t four = {.type = XEN_NETIF_EXTRA_TYPE_GSO, .u.gso = {.size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV4}},
-                                    six = {.type = XEN_NETIF_EXTRA_TYPE_GSO, .u.gso = {.size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV6}};
+    static const netif_extra_info_t four = {.type = XEN_NETIF_EXTRA_TYPE_GSO,
+                                            .u.gso = {.size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV4}},
+                                    six = {.type = XEN_NETIF_EXTRA_TYPE_GSO,
+                                           .u.gso = {.size = 1448, .type = XEN_NETIF_GSO_TYPE_TCPV6}};
     unsigned sums = NETTXF_csum_blank | NETTXF_data_validated;
     static const size_t lengths[] = {5000, 2 * SPX_PAGE, 2 * SPX_PAGE + 1, 64134, XEN_NETIF_MAX_TX_SIZE};
     for (unsigned round = 0; round < 200; round++) { /* indices wrap */

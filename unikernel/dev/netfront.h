@@ -30,9 +30,9 @@ struct spx_net_piece {
 };
 enum spx_cut { SPX_CUT_NOT, SPX_CUT_TCP4, SPX_CUT_TCP6 };
 struct spx_net_work {
-    bool blank;           /* as of spx_frame */
-    uint8_t cut;          /* enum spx_cut: the backend makes TCP segments of it, */
-    uint16_t segment;     /* of so much payload each */
+    bool blank;       /* as of spx_frame */
+    uint8_t cut;      /* enum spx_cut: the backend makes TCP segments of it, */
+    uint16_t segment; /* of so much payload each */
 };
 
 enum spx_buffer {
@@ -51,18 +51,19 @@ struct spx_netfront {
     uint8_t *rx_pages, *tx_pages;
     uint16_t n_rx, n_tx, tx_room; /* tx_room: bytes of a buffer to send */
     uint16_t extras;              /* on their way: what is said about frames, in slots of the ring without a buffer */
-    bool skipping; /* the rest of a frame that stands in several buffers */
+    bool skipping;                /* the rest of a frame that stands in several buffers */
     uint32_t rx_ref[SPX_NET_SLOTS], tx_ref[SPX_NET_SLOTS]; /* tx_ref: of pages */
-    uint8_t rx_is[SPX_NET_SLOTS], tx_is[SPX_NET_SLOTS]; /* enum spx_buffer */
+    uint8_t rx_is[SPX_NET_SLOTS], tx_is[SPX_NET_SLOTS];    /* enum spx_buffer */
     uint16_t tx_free[SPX_NET_SLOTS], n_free;
     uint64_t received, dropped, sent, refused; /* frames; refused: by the backend */
 };
 
-/* Pages that a device with so many buffers needs: two rings and the buffers, of which those to send stand so many in a page. */
+/* Pages that a device with so many buffers needs: two rings and the buffers, of which those to send stand so many in a
+ * page. */
 #define SPX_NETFRONT_PAGES(n_rx, n_tx, per_page) (2 + (n_rx) + ((n_tx) + (per_page)-1) / (per_page))
 
-/* n_rx, n_tx: buffers, 1 to SPX_NET_SLOTS. per_page: 2, or 1, with which alone there are frames in several buffers. `pages`:
- * SPX_NETFRONT_PAGES of them, the device's from now on. */
+/* n_rx, n_tx: buffers, 1 to SPX_NET_SLOTS. per_page: 2, or 1, with which alone there are frames in several buffers.
+ * `pages`: SPX_NETFRONT_PAGES of them, the device's from now on. */
 void spx_netfront_init(struct spx_netfront *nf, struct spx_grants *grants, void *pages, uint16_t n_rx, uint16_t n_tx,
                        unsigned per_page);
 /* Empty rings, and all receive buffers given to that backend. Frames that were on their way are lost; frames that are
@@ -83,10 +84,12 @@ bool spx_netfront_take(struct spx_netfront *nf, struct spx_frame *ret);
  * back unsent. */
 void spx_netfront_send(struct spx_netfront *nf, const struct spx_frame *frame);
 
-/* Whether there are buffers for a frame of so many bytes, at most SPX_NET_LONGEST. False: an event comes when enough are back. */
+/* Whether there are buffers for a frame of so many bytes, at most SPX_NET_LONGEST. False: an event comes when enough
+ * are back. */
 #define SPX_NET_LONGEST ((size_t)16 * SPX_PAGE)
 bool spx_netfront_room(struct spx_netfront *nf, size_t len);
-/* Copies a frame out of its n pieces and queues it, in as many buffers as it takes; spx_netfront_room has said that there are. */
+/* Copies a frame out of its n pieces and queues it, in as many buffers as it takes; spx_netfront_room has said that
+ * there are. */
 void spx_netfront_send_pieces(struct spx_netfront *nf, const struct spx_net_piece *pieces, unsigned n, size_t len,
                               const struct spx_net_work *work);
 

@@ -15,8 +15,8 @@ struct spx_netdev {
     unsigned number; /* of the vif */
     uint8_t mac[6];
     uint16_t mtu;
-    bool sums4, sums6; /* the backend completes checksums (spx_frame's `blank`) over IPv4, over IPv6 */
-    bool cuts4, cuts6; /* it cuts long TCP segments (spx_net_work's `cut`), which stand in several buffers */
+    bool sums4, sums6;         /* the backend completes checksums (spx_frame's `blank`) over IPv4, over IPv6 */
+    bool cuts4, cuts6;         /* it cuts long TCP segments (spx_net_work's `cut`), which stand in several buffers */
     uint32_t port_tx, port_rx; /* to wait for; the same one where the backend has no two */
     uint32_t tx_ref, rx_ref;
     bool up;

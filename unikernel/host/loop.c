@@ -24,7 +24,7 @@ static void sample_clocks(struct spx_loop *l) {
 
 /* ---- out of the core ---- */
 
-/* Room for a frame. The device is waited for, but not for long: what a network does not take is lost, as on any wire. */
+/* Room for a frame. The device is waited for, but not for long: what it does not take is lost, as on any wire. */
 static bool await_room(struct spx_loop *l, size_t len) {
     if (!l->net.up)
         return false;
@@ -43,7 +43,10 @@ static bool await_room(struct spx_loop *l, size_t len) {
 
 /* Out of pieces, into as many buffers as it takes. */
 static void send_pieces(struct spx_loop *l, const struct sp_net_gather *g) {
-    static const uint8_t cuts[] = {[SP_GSO_NONE] = SPX_CUT_NOT, [SP_GSO_TCP4] = SPX_CUT_TCP4, [SP_GSO_TCP6] = SPX_CUT_TCP6, [SP_GSO_UDP] = SPX_CUT_NOT};
+    static const uint8_t cuts[] = {[SP_GSO_NONE] = SPX_CUT_NOT,
+                                   [SP_GSO_TCP4] = SPX_CUT_TCP4,
+                                   [SP_GSO_TCP6] = SPX_CUT_TCP6,
+                                   [SP_GSO_UDP] = SPX_CUT_NOT};
     struct spx_net_piece pieces[1 + SP_TCP_SPANS] = {{g->head, g->head_len}};
     struct spx_net_work work = {g->offload.needs_csum, cuts[g->offload.gso], g->offload.gso_size};
     unsigned n = g->head_len > 0;

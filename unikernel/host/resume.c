@@ -6,7 +6,7 @@
 #include "unikernel/xen/console.h"
 #include "unikernel/xen/xen.h"
 
-/* The pool is fresh already: spx_suspend saw to that. Streams end with the sessions: the core hears of it in this turn. */
+/* The pool is fresh already: spx_suspend saw to that. Streams end too: the core hears of it in this turn. */
 static void renew(struct spx_loop *l) {
     uint8_t seed[SP_RNG_SEED];
     l->now = spx_now();

@@ -113,7 +113,8 @@ static bool open_direct(void) {
 
 /* All that is free by now, but for what connections and connecting devices anew may take. */
 static sp_err set_limits(struct sp_limits *l) {
-    size_t left = spx_pages_left() * SPX_PAGE_SIZE, kept = net_mem.limit - net_mem.granted + SPARE_PAGES * SPX_PAGE_SIZE;
+    size_t left = spx_pages_left() * SPX_PAGE_SIZE,
+           kept = net_mem.limit - net_mem.granted + SPARE_PAGES * SPX_PAGE_SIZE;
     sp_err err = sp_limits_for(l, left > kept ? left - kept : 0);
     if (err == SP_OK)
         spx_print("signpost: room for %u names and %u sessions\n", (uint64_t)l->names, (uint64_t)l->sessions);
