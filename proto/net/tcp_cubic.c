@@ -1,4 +1,8 @@
-/* How much may be under way: CUBIC, RFC 9438, in bytes; slow start and idleness, RFC 5681. */
+/* How much may be under way: CUBIC, RFC 9438, in bytes; slow start and idleness, RFC 5681.
+ *
+ * Segments are not paced. Measured at 100 Mb/s, with slow starts at twice the window's rate: where the queue on the way is a quarter of
+ * what the path holds it wins (64 -> 91% at 40 ms), where it is a twentieth it wins nothing and loses a hundred times as many segments.
+ * Nor is there HyStart++ (RFC 9406): it changed nothing in these, as the first segments of an unpaced window find an empty queue. */
 #include "proto/net/tcp_impl.h"
 
 #define BETA(x)  ((uint32_t)((uint64_t)(x)*7 / 10))
