@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "client/core/userspace.h"
 #include "proto/control/operator.h"
 #include "tests/sim/server.h"
 
@@ -86,7 +87,16 @@ static void control(struct sim_device *d, const uint8_t *data, size_t len) {
     d->replied = true;
 }
 
+/* Of userspace mode: between the agent and a program, and not the agent's own to its signpost. */
+static bool is_local(const struct sim_device *d, uint64_t id) {
+    return d->programs.stream != NULL && ((id & SP_CONNECT_ID) == 0 || (id & SP_USERSPACE_ID) != 0);
+}
+
 static void dispatch(struct sim_device *d, const struct sp_out *o) {
+    if (o->kind >= SP_OUT_STREAM_DATA && o->kind <= SP_OUT_STREAM_RESET && is_local(d, o->id)) {
+        d->programs.stream(d->programs.stream_ctx, d, o);
+        return;
+    }
     switch (o->kind) {
     case SP_OUT_DATAGRAM:
         send_datagram(d, o);
@@ -122,7 +132,9 @@ static void no_upstream(void *ctx, uint64_t id) {
 }
 
 static void effect(struct sim_device *d, const struct sp_event *ev) {
-    if (ev->kind == SP_EV_CONNECT)
+    if (ev->kind == SP_EV_CONNECT && is_local(d, ev->id))
+        d->programs.connect(d->programs.stream_ctx, d, ev);
+    else if (ev->kind == SP_EV_CONNECT)
         sim_stream_connect(&d->host, ev->id, &ev->addr);
     else if (ev->kind == SP_EV_FORWARD)
         sim_after(d->sim, 50 * SP_MS, no_upstream, d, ev->id);
@@ -292,6 +304,10 @@ void sim_device_wake(struct sim_device *d, bool hears) {
 
 void sim_device_packet(struct sim_device *d, const uint8_t *packet, size_t len) {
     give(d, &(struct sp_in){.kind = SP_IN_PACKET, .data = packet, .len = len});
+}
+
+void sim_device_stream(struct sim_device *d, const struct sp_in *in) {
+    give(d, in);
 }
 
 void sim_device_resolve(struct sim_device *d, uint64_t id, const uint8_t *query, size_t len) {

@@ -15,6 +15,10 @@ struct sim_programs {
     void (*packet)(void *ctx, struct sim_device *d, const uint8_t *packet, size_t len);
     void (*resolved)(void *ctx, struct sim_device *d, uint64_t id, const uint8_t *reply, size_t len);
     void *ctx;
+    /* In userspace mode: what the agent says to a local stream, and that it wants one. */
+    void (*stream)(void *ctx, struct sim_device *d, const struct sp_out *out);
+    void (*connect)(void *ctx, struct sim_device *d, const struct sp_event *ev);
+    void *stream_ctx;
 };
 
 struct sim_device {
@@ -69,6 +73,7 @@ void sim_device_wake(struct sim_device *d, bool hears);
 
 /* From its programs. */
 void sim_device_packet(struct sim_device *d, const uint8_t *packet, size_t len);
+void sim_device_stream(struct sim_device *d, const struct sp_in *in); /* of userspace mode; not from within the two above */
 void sim_device_resolve(struct sim_device *d, uint64_t id, const uint8_t *query, size_t len);
 /* STATUS; what it says of this peer (name as text). False: nothing. */
 bool sim_device_peer(struct sim_device *d, const char *name, struct sim_peer_view *ret);

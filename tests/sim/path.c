@@ -16,7 +16,7 @@ struct scenario {
 static const struct scenario SCENARIOS[] = {
     {"net", path_net},     {"matrix", path_matrix},   {"timing", path_timing},       {"mtu", path_mtu},
     {"chaos", path_chaos}, {"hostile", path_hostile}, {"plaintext", path_plaintext}, {"long", path_long},
-    {"thin", path_thin},
+    {"thin", path_thin},   {"userspace", path_userspace},
 };
 #define COUNT (sizeof SCENARIOS / sizeof SCENARIOS[0])
 

@@ -19,6 +19,7 @@ void path_hostile(struct sim *s,
 void path_plaintext(struct sim *s, struct path_result *r); /* fails: agents whose cipher hides nothing */
 
 void path_long(struct sim *s, struct path_result *r); /* mappings that end, quiet times, a signpost gone for long */
+void path_userspace(struct sim *s, struct path_result *r); /* streams of programs, over ways that lose and change */
 void path_thin(struct sim *s, struct path_result *r); /* ways that carry probes and drop data */
 
 #endif
