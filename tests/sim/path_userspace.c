@@ -7,7 +7,7 @@
 #include "tests/sim/path.h"
 #include "tests/sim/places.h"
 
-#define WINDOW ((size_t)256 << 10)
+#define WINDOW ((size_t)24 << 10) /* less than what may be under way: the rest waits in the agent */
 #define PORT   7
 
 /* A local stream and its program. */
@@ -19,6 +19,7 @@ struct end {
     size_t allowed, owed;
     uint8_t *say;
     size_t say_len, said, got;
+    sp_duration lazy; /* its turn comes within this */
 };
 
 struct scene {
@@ -28,7 +29,6 @@ struct scene {
     struct end client, server;
     uint8_t *data;
     size_t len, ask;
-    sp_duration lazy; /* a program's turn comes within this */
 };
 
 static void turn(void *ctx, uint64_t unused);
@@ -37,7 +37,7 @@ static void later(struct end *e) {
     if (e->waiting)
         return;
     e->waiting = true;
-    sim_after(e->scene->s, sim_random(e->scene->s) % (e->scene->lazy + 1), turn, e, 0);
+    sim_after(e->scene->s, sim_random(e->scene->s) % (e->lazy + 1), turn, e, 0);
 }
 
 static void input(struct end *e, struct sp_in in) {
@@ -157,6 +157,8 @@ static void begin(struct scene *c) {
     sp_put_u16(c->client.say + sizeof head + n, PORT);
     memcpy(c->client.say + c->ask, c->data, c->len);
     c->server = (struct end){.scene = c, .d = c->b, .say = malloc(c->len)};
+    c->client.lazy = sim_chance(c->s, 60) ? SP_MS : sim_below(c->s, 800 * SP_MS);
+    c->server.lazy = sim_chance(c->s, 60) ? SP_MS : sim_below(c->s, 800 * SP_MS);
     struct sp_in in = {.kind = SP_IN_STREAM_OPEN, .credit = WINDOW};
     in.dst = (struct sp_addr){.family = 4, .ip = {127, 0, 0, 1}, .port = 1080};
     input(&c->client, in);
@@ -192,13 +194,15 @@ static void trouble(struct scene *c, struct sim_lan *lan[2]) {
 }
 
 void path_userspace(struct sim *s, struct path_result *r) {
-    struct scene c = {.s = s, .w = sim_world_new(s, 4), .lazy = sim_skewed(s, 1, 20 * SP_MS)};
+    struct scene c = {.s = s, .w = sim_world_new(s, 4)};
     enum place_kind kind[2] = {sim_random(s) % PLACE_KINDS, sim_random(s) % PLACE_KINDS};
     struct sim_lan *lan[2];
     struct sim_device *d[2];
+    bool clean = sim_chance(s, 50); /* then it is the programs that are slow */
     for (unsigned i = 0; i < 2; i++) {
-        struct sim_link link = {.delay = sim_skewed(s, SP_MS, 80 * SP_MS), .loss = (unsigned)(sim_random(s) % 3)};
-        link.reorder = (unsigned)(sim_random(s) % 3);
+        struct sim_link link = {.delay = sim_skewed(s, SP_MS, 80 * SP_MS)};
+        link.loss = clean ? 0 : (unsigned)sim_below(s, 3);
+        link.reorder = clean ? 0 : (unsigned)sim_below(s, 3);
         lan[i] = place_new(c.w, kind[i], i + 1, &link);
         d[i] = place_device(c.w, lan[i], kind[i], i + 1, 0);
         prepare(&c, d[i]);

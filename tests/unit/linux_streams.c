@@ -302,7 +302,32 @@ static void without_credit_an_end_is_a_close(void **state) {
     close(fd);
 }
 
-/* Ids of one hash among them. What there is no room for is refused, and what was there still works. */
+static void ask(struct world *w, uint64_t id, const struct sp_addr *to) {
+    w->ev[w->ev_len++] = (struct sp_event){.kind = SP_EV_CONNECT, .id = SP_CONNECT_ID | id, .addr = *to};
+}
+
+/* Through each of n streams, the first with this id and each other 256 more, a byte of its own. */
+static void through_each(struct world *w, int listener, uint64_t first, unsigned n) {
+    int peers[32];
+    for (unsigned i = 0; i < n; i++)
+        assert_true((peers[i] = accept(listener, NULL, NULL)) >= 0);
+    for (unsigned i = 0; i < n; i++) {
+        w->stream = SP_CONNECT_ID | (first + 256 * i);
+        say(w, SP_OUT_STREAM_DATA, &(uint8_t){(uint8_t)i}, 1);
+        turn(w);
+        say(w, SP_OUT_STREAM_RESET, NULL, 0);
+        turn(w);
+        w->out_at = w->out_len = 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t c;
+        assert_int_equal(recv(peers[i], &c, 1, 0), 1);
+        assert_int_equal(c, i); /* they were accepted in the order in which they were connected */
+        close(peers[i]);
+    }
+}
+
+/* Ids of one hash. What there is no room for is refused, and what was there still works; and again, when those have gone. */
 static void connections_of_the_core_are_found_by_id(void **state) {
     struct world *w = *state;
     struct sp_addr to;
@@ -315,29 +340,24 @@ static void connections_of_the_core_are_found_by_id(void **state) {
     assert_int_equal(spl_addr_parse(&to, "127.0.0.1", to.port), SP_OK);
     w->first_credit = 10;
     for (unsigned i = 0; i < 30; i++)
-        w->ev[w->ev_len++] = (struct sp_event){.kind = SP_EV_CONNECT, .id = SP_CONNECT_ID | (5 + 256 * i), .addr = to};
+        ask(w, 5 + 256 * i, &to);
     spl_loop_turn(w->loop);
     turn(w);
     unsigned room = STREAMS + STREAMS / 8 + 16;
     assert_int_equal(w->connected, room);
     assert_int_equal(w->failed, 30 - room);
     assert_int_equal(w->failed_err, SP_ERR_FULL);
-    int peers[32];
+    through_each(w, fd, 5, room);
+    w->out_at = w->out_len = 0;
     for (unsigned i = 0; i < room; i++)
-        assert_true((peers[i] = accept(fd, NULL, NULL)) >= 0);
-    for (unsigned i = 0; i < room; i++) {
-        w->stream = SP_CONNECT_ID | (5 + 256 * i);
-        w->got = 0;
-        say(w, SP_OUT_STREAM_DATA, &(uint8_t){(uint8_t)i}, 1);
-        turn(w);
-        w->out_at = w->out_len = 0;
-    }
-    for (unsigned i = 0; i < room; i++) {
-        uint8_t c;
-        assert_int_equal(recv(peers[i], &c, 1, 0), 1);
-        assert_int_equal(c, i); /* they were accepted in the order in which they were connected */
-        close(peers[i]);
-    }
+        ask(w, 25605 + 256 * i, &to);
+    spl_loop_turn(w->loop);
+    turn(w);
+    assert_int_equal(w->connected, 2 * room);
+    w->stream = SP_CONNECT_ID | 5; /* one that is gone */
+    say(w, SP_OUT_STREAM_DATA, "x", 1);
+    turn(w);
+    through_each(w, fd, 25605, room);
     close(fd);
 }
 
