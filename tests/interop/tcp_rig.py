@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import queue
+import select
 import socket
 import subprocess
 import threading
@@ -244,17 +245,26 @@ class Program:
 
     def __init__(self, space, *command):
         self.process = subprocess.Popen(["ip", "netns", "exec", space.name, *map(str, command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n", self.process.stderr.read()
+                                        stderr=subprocess.PIPE)
+        self.heard = b""
+        assert self.hear_line() == b"ready", self.process.stderr.read()
 
     def say(self, line):
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
+    def hear_line(self, seconds=60):
+        out = self.process.stdout.fileno()
+        while b"\n" not in self.heard:
+            assert select.select([out], [], [], seconds)[0], "the program says nothing"
+            some = os.read(out, 1 << 16)
+            assert some, f"the program has ended: {self.process.wait(10)} {self.process.stderr.read()}"
+            self.heard += some
+        line, self.heard = self.heard.split(b"\n", 1)
+        return line
+
     def hear(self):
-        line = self.process.stdout.readline()
-        assert line, f"the program has ended: {self.process.wait(10)} {self.process.stderr.read()}"
-        return json.loads(line)
+        return json.loads(self.hear_line())
 
     def tell(self, line):
         self.say(line)

@@ -250,8 +250,8 @@ def test_time_wait_gives_way_to_a_newer_connection(plain):
         with plain.space.socket(SO_REUSEADDR=1) as s:
             s.bind((HERE[4], port))
             await_true(lambda: s.connect_ex((US[4], SOURCE)) != errno.EADDRNOTAVAIL, "the end of the kernel's last connection")
-            s.sendall(f"100 {i}\n".encode())
-            receive_pattern(s, 100, i)
+            s.sendall(f"100 {i % 2}\n".encode())
+            receive_pattern(s, 100, i % 2)
     assert plain.tcpd.counts()["connections"] == 0
 
 
@@ -335,7 +335,10 @@ def test_a_slow_reader_of_the_kernel(both, family):
     with both.space.socket(family, SO_RCVBUF=16384) as s:
         s.connect((US[family], SOURCE))
         s.sendall(f"{n} 5\n".encode())
-        time.sleep(1.2)
+        time.sleep(0.2)
+        before = both.tcpd.counts()["segments_out"]
+        time.sleep(1.5)
+        assert both.tcpd.counts()["segments_out"] - before in range(2, 8), "probes of the window: RFC 9293 3.8.6.1"
         receive_pattern(s, n, 5, lambda at: time.sleep(0.001))
     quiet(both.tcpd)
 
