@@ -528,7 +528,7 @@ def receive_while(path, family, n, change, at):
 @families
 def test_the_path_becomes_narrower(path, family):
     for mtu in (1400, 1280):
-        receive_while(path, family, 15 * MB, lambda: path.mtu("eth1", mtu), 2 * MB)
+        receive_while(path, family, 30 * MB, lambda: path.mtu("eth1", mtu), 2 * MB)
     counts = path.tcpd.counts()
     assert counts["retransmitted"] > 0 and counts["black_holes"] == 0 and counts["timeouts"] <= 2
 
@@ -550,7 +550,7 @@ def test_the_path_to_us_becomes_narrower(path, family):
 def test_a_black_hole(path, family):
     """Nobody says that the packets are too big: RFC 4821."""
     path.mute()
-    receive_while(path, family, 5 * MB, lambda: path.mtu("eth1", 1300), MB)
+    receive_while(path, family, 40 * MB, lambda: path.mtu("eth1", 1300), MB)
     assert path.tcpd.counts()["black_holes"] == 1
 
 
