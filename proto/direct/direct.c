@@ -93,8 +93,8 @@ void sp_direct_outputs(struct sp_direct *d, const struct sp_out *out, size_t n) 
         sp_direct_streams_settled(&d->streams);
 }
 
-/* The next frame of the core's datagrams; those that wait for a neighbour or fail, which is counted, give none. Streams take
- * what is theirs: TCP makes frames of it. */
+/* The next frame of the core's datagrams; those that wait for a neighbour or fail, which is counted, give none. Streams
+ * take what is theirs: TCP makes frames of it. */
 static size_t next_of_core(struct sp_direct *d, sp_instant now, uint8_t *frame, size_t cap) {
     while (d->out_at < d->out_count) {
         const struct sp_out *out = &d->out[d->out_at];

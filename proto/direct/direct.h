@@ -5,7 +5,8 @@
  *   time has come:     sp_direct_expire, and the core's own
  *   sp_direct_events   its inputs to the core, until there are none
  *   sp_direct_link     its input, if there is one, to the core: addresses have changed
- *   the core's output: sp_direct_outputs, then sp_direct_output until it gives 0; again, until the core has nothing
+ *   the core's output: sp_direct_outputs, then sp_direct_output until it gives 0; again, until the core has nothing,
+ *                      which is told by outputs of none
  *   the core's events: sp_direct_connect for SP_EV_CONNECT
  *   sp_direct_events   again: what came of all that; and the core's output, until there is neither
  *   sleep:             until sp_direct_deadline
@@ -99,7 +100,8 @@ void sp_direct_refused(struct sp_direct *d, sp_instant now, const struct sp_in *
 bool sp_direct_link(struct sp_direct *d, struct sp_in *ret);
 
 /* What the core sends next, borrowed until sp_direct_output has returned 0 (so before the core's next input or expire). n 0: it
- * has nothing more to send, which every turn must come to: streams whose peers have ended wait for it. Other kinds than datagrams and streams are passed over: they are the host's. What was left of an earlier batch is dropped. */
+ * has nothing more to send, which every turn must come to: streams whose peers have ended wait for it. Other kinds than
+ * datagrams and streams are passed over: they are the host's. What was left of an earlier batch is dropped. */
 void sp_direct_outputs(struct sp_direct *d, const struct sp_out *out, size_t n);
 /* Writes the next frame: the interface's own first, then the core's. 0: there is none. cap holds what sp_net_output asks for. */
 size_t sp_direct_output(struct sp_direct *d, sp_instant now, uint8_t *frame, size_t cap);

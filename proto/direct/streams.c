@@ -25,7 +25,7 @@ struct stream {
     /* of a core that reads by credit */
     bool by_credit, ended, end_told, end_said; /* ended: by the peer; said: by the core */
     uint32_t end_round; /* of one whose peer has ended, when the core had all that came before; 0: not yet */
-    size_t allow; /* bytes that it takes */
+    size_t allow;       /* bytes that it takes */
     struct sp_direct_piece *first, **last;
 };
 
@@ -150,8 +150,8 @@ static void break_off(struct sp_direct_streams *s, sp_instant now, struct stream
     tell(s, st);
 }
 
-/* The core is done with it. What was written goes out; what still comes is thrown away, not refused: a RST could reach the
- * peer before it has read our last bytes. */
+/* The core is done with it. What was written goes out; what still comes is thrown away, not refused: a RST could reach
+ * the peer before it has read our last bytes. */
 static void begin_closing(struct sp_direct_streams *s, sp_instant now, struct stream *st) {
     drop_pieces(s, st);
     if (st->conn == NULL) {
@@ -271,8 +271,7 @@ static void look_for_credit(struct sp_direct_streams *s, struct stream *st) {
 /* ---- what TCP says ---- */
 
 static void make_place(struct sp_direct_streams *s, sp_instant now) {
-    if (sp_ring_alone(&s->closing) ||
-        sp_tcp_connections(s->tcp) + SP_DIRECT_SPARE(s->connections) < s->connections)
+    if (sp_ring_alone(&s->closing) || sp_tcp_connections(s->tcp) + SP_DIRECT_SPARE(s->connections) < s->connections)
         return;
     struct stream *oldest = SP_CONTAINER(s->closing.next, struct stream, wait);
     s->counts.cut_off++;
@@ -321,9 +320,9 @@ static bool on_data(struct sp_direct_streams *s, sp_instant now, struct stream *
     return give_bytes(s, now, st, ev->data, now_len, ret);
 }
 
-/* A core that does not read by credit takes the end of the peer's bytes for the end of the stream. It is told when it has
- * said all that it had to say about what came before: when it has taken that, was asked for outputs until there were none, and
- * has credit left, so that it was not kept from writing more. */
+/* A core that does not read by credit takes the end of the peer's bytes for the end of the stream. It is told when it
+ * has said all that it had to say about what came before: when it has taken that, was asked for outputs until there
+ * were none, and has credit left, so that it was not kept from writing more. */
 static bool next_ending(struct sp_direct_streams *s, sp_instant now, struct sp_in *ret) {
     for (struct sp_ring *r = s->ending.next, *next; r != &s->ending; r = next) {
         next = r->next;
@@ -515,7 +514,8 @@ void sp_direct_streams_refused(struct sp_direct_streams *s, sp_instant now, cons
     stream_free(s, st);
 }
 
-void sp_direct_streams_connect(struct sp_direct_streams *s, sp_instant now, uint64_t id, struct sp_tcp_conn *conn, sp_err err) {
+void sp_direct_streams_connect(struct sp_direct_streams *s, sp_instant now, uint64_t id, struct sp_tcp_conn *conn,
+                               sp_err err) {
     struct stream *st = stream_new(s, id, conn);
     s->counts.failed += st == NULL || conn == NULL;
     if (st == NULL) {

@@ -16,7 +16,8 @@ void sp_direct_streams_tidy(struct sp_direct_streams *s);
 void sp_direct_streams_refused(struct sp_direct_streams *s, sp_instant now, const struct sp_in *in);
 void sp_direct_streams_output(struct sp_direct_streams *s, sp_instant now, const struct sp_out *out);
 /* err: why it cannot be connected at all; else of this connection. */
-void sp_direct_streams_connect(struct sp_direct_streams *s, sp_instant now, uint64_t id, struct sp_tcp_conn *conn, sp_err err);
+void sp_direct_streams_connect(struct sp_direct_streams *s, sp_instant now, uint64_t id, struct sp_tcp_conn *conn,
+                               sp_err err);
 void sp_direct_streams_expire(struct sp_direct_streams *s, sp_instant now);
 sp_instant sp_direct_streams_deadline(const struct sp_direct_streams *s);
 

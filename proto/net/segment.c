@@ -125,8 +125,8 @@ static void wait_for(struct sp_net *net, struct neigh *wait, const struct ip_out
     sp_net_neigh_wait(net, wait, f);
 }
 
-static void put(struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC], const struct sp_tcp_out *out,
-                struct sp_net_gather *ret) {
+static void put(struct sp_net *net, const struct ip_out *ip, const uint8_t mac[SP_NET_MAC],
+                const struct sp_tcp_out *out, struct sp_net_gather *ret) {
     bool v4 = ip->family == 4, partial = (net->device & (v4 ? SP_NET_SUM4 : SP_NET_SUM6)) != 0;
     struct sp_wr w = sp_wr_init(ret->head, sizeof ret->head);
     sp_net_ip_head(&w, net, ip, mac, out->head_len + out->len);

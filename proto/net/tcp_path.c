@@ -1,5 +1,5 @@
-/* How large segments may be: what the link and others on the way say (RFC 8201, 5927), and what is found out (RFC 4821: larger ones are
- * tried, one at a time). */
+/* How large segments may be: what the link and others on the way say (RFC 8201, 5927), and what is found out (RFC 4821:
+ * larger ones are tried, one at a time). */
 #include "proto/net/tcp_impl.h"
 
 #define RAISE_AGAIN (600 * SP_SEC) /* RFC 8201 4, RFC 4821 7.7 */

@@ -1,6 +1,6 @@
-/* An interface's life, with TCP and a core behind the adapter: sequences of frames, of time, of what the core does and of link
- * changes. Each step is a head of three bytes (what, and a length) and that many bytes. Whatever comes, what goes out is
- * well-formed, streams keep their order and their credit, and the tables stay as large as they may be. */
+/* An interface's life, with TCP and a core behind the adapter: sequences of frames, of time, of what the core does and
+ * of link changes. Each step is a head of three bytes (what, and a length) and that many bytes. Whatever comes, what
+ * goes out is well-formed, streams keep their order and their credit, and the tables stay as large as they may be. */
 #include <string.h>
 
 #include "proto/base/bytes.h"
@@ -11,8 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define MTU   1500
-#define STEPS 400
+#define MTU        1500
+#define STEPS      400
 #define TCP_MEMORY 100000
 #define TCP_REST   60000 /* connections, streams, pieces that are kept */
 
@@ -31,7 +31,7 @@ static void release(void *ctx, void *p, size_t bytes) {}
 
 static struct sp_direct direct;
 static sp_instant now;
-static uint8_t xid[4]; /* of the last DHCP message that went out */
+static uint8_t xid[4];              /* of the last DHCP message that went out */
 static uint32_t next_seq, next_ack; /* after the last segment that went out; what it acknowledges */
 static uint16_t connecting;         /* the port of the last SYN that went out */
 
@@ -115,7 +115,8 @@ static void take_data(int i, const struct sp_in *in) {
 
 static void take(const struct sp_in *in) {
     int i = in->kind == SP_IN_DATAGRAM ? -1 : stream_of(in->id);
-    struct sp_out out = {.kind = SP_OUT_DATAGRAM, .src = in->dst, .dst = in->src, .data = in->data, .len = in->len, .segment = 700};
+    struct sp_out out = {
+        .kind = SP_OUT_DATAGRAM, .src = in->dst, .dst = in->src, .data = in->data, .len = in->len, .segment = 700};
     switch (in->kind) {
     case SP_IN_DATAGRAM:
         SP_ASSERT(in->dst.port == 53 && in->len < 9216 && (in->src.family == 4 || in->src.family == 6));
@@ -290,7 +291,12 @@ static void step(uint8_t what, const uint8_t *data, size_t len) {
 }
 
 static struct sp_net_config config_of(struct sp_mem *mem, struct sp_rng *rng) {
-    static const struct sp_tcp_config tcp = {.connections = 12, .half_open = 5, .time_waits = 4, .memory = TCP_MEMORY, .send_max = 20000, .receive_max = 20000};
+    static const struct sp_tcp_config tcp = {.connections = 12,
+                                             .half_open = 5,
+                                             .time_waits = 4,
+                                             .memory = TCP_MEMORY,
+                                             .send_max = 20000,
+                                             .receive_max = 20000};
     struct sp_net_config c = {.mem = mem,
                               .rng = rng,
                               .mtu = MTU,

@@ -11,10 +11,17 @@ static void end_new(struct net_end *e, uint8_t last) {
     uint8_t seed[SP_RNG_SEED] = {'p', last};
     sp_rng_init(&e->rng, seed);
     sp_mem_init(&e->mem, sp_test_grant(), 16 * SP_CHUNK);
-    e->config = (struct sp_net_config){.mem = &e->mem, .rng = &e->rng, .mtu = 1500, .static_count = 2, .ipv6 = true, .ports = {53}, .port_count = 1,
+    e->config = (struct sp_net_config){.mem = &e->mem,
+                                       .rng = &e->rng,
+                                       .mtu = 1500,
+                                       .static_count = 2,
+                                       .ipv6 = true,
+                                       .ports = {53},
+                                       .port_count = 1,
                                        .mac = {2, 0, 0, 0, 0, last}};
     e->config.statics[0] = (struct sp_net_static){{.family = 4, .ip = {192, 0, 2, last}}, 24, {.family = 0}};
-    e->config.statics[1] = (struct sp_net_static){{.family = 6, .ip = {0x20, 1, 0xd, 0xb8, [15] = last}}, 64, {.family = 0}};
+    e->config.statics[1] =
+        (struct sp_net_static){{.family = 6, .ip = {0x20, 1, 0xd, 0xb8, [15] = last}}, 64, {.family = 0}};
     e->config.tcp = &e->tcp;
     e->got = malloc(NET_PAIR_BYTES);
     SP_ASSERT(e->got != NULL);
@@ -111,7 +118,8 @@ static void take(struct net_pair *p, const struct sp_in *in, size_t n) {
             continue;
         }
         SP_ASSERT(p->in_count < NET_PAIR_INPUTS);
-        p->in[p->in_count++] = (struct net_pair_in){in[i].kind, in[i].id, in[i].len, in[i].credit, in[i].err, in[i].src, in[i].dst};
+        p->in[p->in_count++] =
+            (struct net_pair_in){in[i].kind, in[i].id, in[i].len, in[i].credit, in[i].err, in[i].src, in[i].dst};
         if (in[i].kind == SP_IN_STREAM_OPEN || in[i].kind == SP_IN_STREAM_CREDIT)
             p->credit += in[i].credit;
         if (in[i].kind == SP_IN_STREAM_DATA && p->busy != 0 && p->credit > 0)

@@ -1,5 +1,5 @@
-/* Two interfaces with TCP on one wire that a test holds: frames are given, changed or lost as the test says. The first one may
- * have a core behind the adapter (proto/direct), whose inputs are noted, and which does as the test says. */
+/* Two interfaces with TCP on one wire that a test holds: frames are given, changed or lost as the test says. The first
+ * one may have a core behind the adapter (proto/direct), whose inputs are noted, and which does as the test says. */
 #ifndef SP_TESTS_NET_PAIR_H
 #define SP_TESTS_NET_PAIR_H
 

@@ -366,7 +366,8 @@ static void those_that_close_give_way(void **state) {
 /* ---- what the wire does ---- */
 
 static bool is_data(const uint8_t *frame, size_t len) {
-    return len > 14 + 40 && frame[12] == 8 && frame[13] == 0 && frame[14 + 9] == 6 && len > 14 + 20 + (size_t)(frame[14 + 20 + 12] >> 4) * 4;
+    return len > 14 + 40 && frame[12] == 8 && frame[13] == 0 && frame[14 + 9] == 6 &&
+           len > 14 + 20 + (size_t)(frame[14 + 20 + 12] >> 4) * 4;
 }
 
 struct victim {
@@ -376,7 +377,8 @@ struct victim {
 };
 
 /* Loses a segment of the peer's now and then, and again until a dozen later ones have come. */
-static bool lose_some(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len, const struct sp_offload *offload) {
+static bool lose_some(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len,
+                      const struct sp_offload *offload) {
     struct victim *v = p->ctx;
     if (from == 0 || !is_data(frame, *len))
         return true;

@@ -136,13 +136,15 @@ static void closed_ports_and_other_addresses(void **state) {
 }
 
 /* Segments that came in fragments are taken; none of ours is one. */
-static bool in_fragments(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len, const struct sp_offload *offload) {
+static bool in_fragments(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len,
+                         const struct sp_offload *offload) {
     size_t head;
     if (from == 0 || tcp_of(frame, *len, &head) == NULL || head != 34 || *len < 34 + 200)
         return true;
     for (size_t at = 0; at < *len - 34; at += 160) {
         bool more = at + 160 < *len - 34;
-        struct net_frame f = net_fragment4("192.0.2.9", "192.0.2.1", 6, 77, at, more, frame + 34 + at, more ? 160 : *len - 34 - at);
+        struct net_frame f =
+            net_fragment4("192.0.2.9", "192.0.2.1", 6, 77, at, more, frame + 34 + at, more ? 160 : *len - 34 - at);
         struct sp_in in;
         memcpy(f.data, frame, 12);
         assert_false(sp_net_input(p->end[0].net, p->now, f.data, f.len, SP_NET_CSUM_CHECK, &in));
@@ -244,12 +246,14 @@ static void complain(struct net_pair *p, const struct seen *s, uint8_t type, uin
     size_t quoted = v4 ? 28 : 60;
     sp_put_u32(m + 4, value);
     memcpy(m + 8, s->frame + 14, quoted);
-    struct net_frame f = v4 ? net_icmp(p->end[0].config.mac, net_rig_gateway, "192.0.2.200", "192.0.2.1", 64, m, 8 + quoted)
-                            : net_icmp(p->end[0].config.mac, net_rig_gateway, "2001:db8::200", "2001:db8::1", 64, m, 8 + quoted);
+    struct net_frame f =
+        v4 ? net_icmp(p->end[0].config.mac, net_rig_gateway, "192.0.2.200", "192.0.2.1", 64, m, 8 + quoted)
+           : net_icmp(p->end[0].config.mac, net_rig_gateway, "2001:db8::200", "2001:db8::1", 64, m, 8 + quoted);
     (void)sp_net_input(p->end[0].net, p->now, f.data, f.len, SP_NET_CSUM_CHECK, &in);
 }
 
-static bool lose_after_look(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len, const struct sp_offload *offload) {
+static bool lose_after_look(struct net_pair *p, unsigned from, uint8_t *frame, size_t *len,
+                            const struct sp_offload *offload) {
     size_t head;
     (void)watch(p, from, frame, len, offload);
     return tcp_of(frame, *len, &head) == NULL;
@@ -269,8 +273,9 @@ static void hard_errors_end_what_is_being_opened(void **state) {
     static const struct {
         uint8_t family, type, code;
         bool ends;
-    } cases[] = {{4, 3, 3, true},  {4, 3, 2, true},  {4, 3, 13, true}, {4, 3, 1, false}, {4, 3, 0, false}, {4, 11, 0, false},
-                 {6, 1, 4, true},  {6, 1, 1, true},  {6, 4, 1, true},  {6, 1, 0, false}, {6, 1, 3, false}, {6, 3, 0, false}};
+    } cases[] = {{4, 3, 3, true},  {4, 3, 2, true},   {4, 3, 13, true}, {4, 3, 1, false},
+                 {4, 3, 0, false}, {4, 11, 0, false}, {6, 1, 4, true},  {6, 1, 1, true},
+                 {6, 4, 1, true},  {6, 1, 0, false},  {6, 1, 3, false}, {6, 3, 0, false}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct seen s;
         struct net_pair *p = start(&s);
@@ -327,7 +332,8 @@ static void path_mtus_are_believed_of_segments_under_way(void **state) {
         complain(p, &s, family == 4 ? 3 : 2, family == 4 ? 4 : 0, 1300);
         assert_int_equal(sp_tcp_counts(server(p))->drops[SP_TCP_DROP_PMTU], 1);
         s.frame[s.head + 4] ^= 0x40;
-        complain(p, &s, family == 4 ? 3 : 2, family == 4 ? 4 : 0, family == 4 ? 100 : 1279); /* smaller than any link's */
+        complain(p, &s, family == 4 ? 3 : 2, family == 4 ? 4 : 0,
+                 family == 4 ? 100 : 1279); /* smaller than any link's */
         s.largest = 0;
         complain(p, &s, family == 4 ? 3 : 2, family == 4 ? 4 : 0, 1300);
         net_pair_run(p);
@@ -346,14 +352,15 @@ static void a_smaller_link_means_smaller_segments(void **state) {
     net_pair_start(p, false);
     net_pair_connect(p, 6, 53);
     uint8_t ra[24] = {134, 0, 0, 0, 64, 0, 0, 0, [16] = 5, 1, 0, 0, 0, 0, 5, 0x14}; /* MTU 1300 */
-    struct net_frame f = net_icmp((const uint8_t[]){0x33, 0x33, 0, 0, 0, 1}, net_rig_gateway, "fe80::fe", "ff02::1", 255, ra, sizeof ra);
+    struct net_frame f =
+        net_icmp((const uint8_t[]){0x33, 0x33, 0, 0, 0, 1}, net_rig_gateway, "fe80::fe", "ff02::1", 255, ra, sizeof ra);
     struct sp_in in;
     (void)sp_net_input(p->end[0].net, p->now, f.data, f.len, SP_NET_CSUM_CHECK, &in);
     s.largest = 0;
     transfer(p, 30000);
     assert_int_equal(s.largest, 1300);
     net_pair_connect(p, 6, 53);
-    assert_int_equal(s.frame[s.head + 20], 2);                     /* MSS, in the answer to a SYN */
+    assert_int_equal(s.frame[s.head + 20], 2); /* MSS, in the answer to a SYN */
     assert_int_equal(sp_get_u16(s.frame + s.head + 22), 1300 - 60);
     net_pair_free(p);
 }
@@ -394,7 +401,8 @@ static void a_device_completes_and_cuts(void **state) {
         net_pair_start(p, false);
         p->wire = completed;
         p->csum = SP_NET_CSUM_GOOD; /* joined frames, as from a peer on the same machine */
-        sp_net_offload(p->end[0].net, family == 4 ? SP_NET_SUM4 | SP_NET_TSO4 | SP_NET_SUM6 : SP_NET_SUM6 | SP_NET_TSO6 | SP_NET_TSO4);
+        sp_net_offload(p->end[0].net,
+                       family == 4 ? SP_NET_SUM4 | SP_NET_TSO4 | SP_NET_SUM6 : SP_NET_SUM6 | SP_NET_TSO6 | SP_NET_TSO4);
         net_pair_connect(p, family, 53);
         transfer(p, 250000);
         assert_true(s.count > 2 && s.largest > 20000);
@@ -483,7 +491,8 @@ static void floods_of_syns(void **state) {
         net_pair_start(p, false);
         size_t used = p->end[0].mem.used;
         for (unsigned i = 0; i < 5000; i++) {
-            struct net_frame f = syn((on_link ? 192u << 24 | 7u << 16 : 10u << 24) + 1 + i, (uint16_t)(1024 + i), i * 77);
+            struct net_frame f =
+                syn((on_link ? 192u << 24 | 7u << 16 : 10u << 24) + 1 + i, (uint16_t)(1024 + i), i * 77);
             struct sp_in in;
             (void)sp_net_input(p->end[0].net, p->now, f.data, f.len, SP_NET_CSUM_CHECK, &in);
             net_pair_run(p);
