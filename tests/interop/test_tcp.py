@@ -557,6 +557,7 @@ def test_a_black_hole(path, family):
 # ---- a bad wire ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [[], ["vnet"]], ids=["plain", "vnet"])
 def test_fifty_megabytes_over_a_bad_wire(start, settings):
     """5% are lost, 5% late by more than a round trip, 1% come twice, both ways; every byte is compared."""
@@ -586,6 +587,7 @@ def test_a_kernel_without_sack_on_a_bad_wire(start):
         assert s.recv(100) == f"ok {n}\n".encode()
 
 
+@pytest.mark.slow
 def test_short_connections_on_a_bad_wire(start):
     """Handshakes and ends are lost, too."""
     w = start(Wire(["seed=11", "drop=50", "late=50", "by-us=1000", "twice=20"]))
