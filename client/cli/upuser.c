@@ -81,8 +81,8 @@ int cli_user_forward(struct cli_user *u, const char *text) {
         return cli_usage("up", "--forward: at most %d", SP_USERSPACE_FORWARDS);
     snprintf(copy, sizeof copy, "%s", text);
     char *port = last_field(copy), *name = last_field(copy);
-    if (strlen(text) >= sizeof copy || port == NULL || name == NULL || name[0] == 0 || strlen(name) >= sizeof u->names[0] ||
-        !port_of(port, &f.port))
+    if (strlen(text) >= sizeof copy || port == NULL || name == NULL || name[0] == 0 ||
+        strlen(name) >= sizeof u->names[0] || !port_of(port, &f.port))
         return cli_usage("up", "--forward %s: not [ADDR:]PORT:NAME:PORT", text);
     int r = listen_at(u, "--forward", copy, &f.listen);
     if (r != CLI_OK)
@@ -105,7 +105,8 @@ int cli_user_serve(struct cli_user *u, const char *text) {
         *target++ = 0;
     else
         target = copy;
-    if (strlen(text) >= sizeof copy || !port_of(copy, &s.port) || !place_of(target, &s.target) || spl_addr_is_any(&s.target))
+    if (strlen(text) >= sizeof copy || !port_of(copy, &s.port) || !place_of(target, &s.target) ||
+        spl_addr_is_any(&s.target))
         return cli_usage("up", "--serve %s: not PORT[:TARGET], a target being PORT or ADDR:PORT", text);
     for (unsigned i = 0; i < c->serve_count; i++)
         if (c->serves[i].port == s.port)

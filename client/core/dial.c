@@ -1,5 +1,5 @@
-/* How pairs come about: a program asks the proxy or comes to a forward, and a device is looked up and connected; or a peer comes to a
- * served port, and the local server is connected. */
+/* How pairs come about: a program asks the proxy or comes to a forward, and a device is looked up and connected; or a
+ * peer comes to a served port, and the local server is connected. */
 #include "client/core/mesh.h"
 
 static void set_timer(struct sp_mesh *mesh, struct sp_pair *pair, sp_duration most) {
@@ -15,9 +15,8 @@ void sp_dial_fail(struct sp_mesh *mesh, struct sp_pair *pair, enum sp_proxy_resu
     if (pair->conn != NULL)
         sp_tcp_reset(mesh->userspace->tcp, mesh->now, pair->conn);
     pair->conn = NULL;
-    size_t len = pair->kind == SP_PAIR_PROXY
-                     ? sp_proxy_answer(pair->proxy, pair->greeted, why, answer, sizeof answer)
-                     : 0;
+    size_t len =
+        pair->kind == SP_PAIR_PROXY ? sp_proxy_answer(pair->proxy, pair->greeted, why, answer, sizeof answer) : 0;
     sp_pair_say(mesh, pair, answer, len);
     pair->fate = len > 0 ? SP_PAIR_CLOSES : SP_PAIR_RESETS;
     sp_timer_cancel(&mesh->userspace->timers, &pair->timer);
@@ -35,7 +34,8 @@ void sp_dial_late(struct sp_mesh *mesh, struct sp_pair *pair) {
         sp_dial_fail(mesh, pair, SP_PROXY_NO_SESSION);
         break;
     case SP_PAIR_CONNECTING:
-        sp_dial_fail(mesh, pair, e != NULL && e->peer != NULL && sp_peer_up(mesh, e->peer) ? SP_PROXY_NO_ANSWER : SP_PROXY_NO_PATH);
+        sp_dial_fail(mesh, pair,
+                     e != NULL && e->peer != NULL && sp_peer_up(mesh, e->peer) ? SP_PROXY_NO_ANSWER : SP_PROXY_NO_PATH);
         break;
     case SP_PAIR_LOCAL:
         mesh->userspace->counts.local_failed++;
@@ -71,7 +71,8 @@ void sp_dial_connect(struct sp_mesh *mesh, struct sp_pair *pair, struct sp_dir_e
 
 void sp_dial_name(struct sp_mesh *mesh, struct sp_pair *pair) {
     bool by_name = pair->name.len > 0;
-    struct sp_dir_entry *e = by_name ? sp_directory_name(mesh->dir, &pair->name) : sp_directory_addr(mesh->dir, pair->addr);
+    struct sp_dir_entry *e =
+        by_name ? sp_directory_name(mesh->dir, &pair->name) : sp_directory_addr(mesh->dir, pair->addr);
     if (pair->state != SP_PAIR_NAMING) {
         pair->state = SP_PAIR_NAMING;
         set_timer(mesh, pair, SP_USERSPACE_DIAL_FOR);

@@ -1,5 +1,6 @@
-/* A local stream and a connection of the overlay, and the bytes between them. Each side is read no faster than the other takes: the
- * stream by credit, the connection by its window. Ends and resets of one side become those of the other. */
+/* A local stream and a connection of the overlay, and the bytes between them. Each side is read no faster than the
+ * other takes: the stream by credit, the connection by its window. Ends and resets of one side become those of the
+ * other. */
 #include "client/core/mesh.h"
 
 #define HOLD_MIN 2048u

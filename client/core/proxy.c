@@ -80,7 +80,8 @@ static sp_err socks(struct sp_proxy_ask *ret, struct sp_rd *r, enum sp_proxy_res
 
 /* ---- HTTP ---- */
 
-/* The length of the request with the empty line that ends it; 0: it is not there yet. RFC 9112 2.2: a lone LF ends a line too. */
+/* The length of the request with the empty line that ends it; 0: it is not there yet. RFC 9112 2.2: a lone LF ends a
+ * line too. */
 static size_t head_len(const uint8_t *data, size_t len) {
     for (size_t i = 0; i + 1 < len; i++) {
         if (data[i] != '\n')
@@ -143,7 +144,8 @@ static void literal(struct sp_proxy_ask *ask) {
     size_t len = ask->host_len - 2 * brackets;
     for (unsigned i = 0; i < 2; i++) {
         struct sp_wr wr = sp_wr_init(ask->ip, i == 0 ? 4 : 16);
-        if ((brackets && i == 0) || sp_rdata_from_text(i == 0 ? SP_TYPE_A : SP_TYPE_AAAA, text, len, NULL, &wr) != SP_OK)
+        if ((brackets && i == 0) ||
+            sp_rdata_from_text(i == 0 ? SP_TYPE_A : SP_TYPE_AAAA, text, len, NULL, &wr) != SP_OK)
             continue;
         ask->family = i == 0 ? 4 : 6;
         ask->host = NULL;
@@ -156,7 +158,9 @@ sp_err sp_proxy_read(struct sp_proxy_ask *ret, const uint8_t *data, size_t len, 
     *ret = (struct sp_proxy_ask){0};
     if (len == 0)
         return SP_ERR_SHORT;
-    ret->kind = data[0] == SOCKS_VERSION ? SP_PROXY_SOCKS : data[0] >= 'A' && data[0] <= 'Z' ? SP_PROXY_HTTP : SP_PROXY_UNKNOWN;
+    ret->kind = data[0] == SOCKS_VERSION           ? SP_PROXY_SOCKS
+                : data[0] >= 'A' && data[0] <= 'Z' ? SP_PROXY_HTTP
+                                                   : SP_PROXY_UNKNOWN;
     if (ret->kind == SP_PROXY_UNKNOWN)
         return refuse(SP_PROXY_FORM, ret_why);
     sp_err err = ret->kind == SP_PROXY_SOCKS ? socks(ret, &r, ret_why) : http(ret, data, len, ret_why);

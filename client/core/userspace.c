@@ -4,7 +4,7 @@
 #include "client/core/mesh.h"
 
 #define TCP_MEMORY  ((size_t)96 << 20)
-#define TCP_IDLE    (5 * SP_MIN)   /* until a silent connection is probed */
+#define TCP_IDLE    (5 * SP_MIN) /* until a silent connection is probed */
 #define TCP_GIVE_UP (2 * SP_MIN)
 
 /* ---- life ---- */
@@ -217,7 +217,8 @@ void sp_userspace_trouble(struct sp_mesh *mesh, const struct sp_peer *p) {
     struct sp_userspace *us = mesh->userspace;
     for (struct sp_ring *r = us != NULL ? us->all.next : NULL; us != NULL && r != &us->all; r = r->next) {
         struct sp_pair *pair = SP_CONTAINER(r, struct sp_pair, all);
-        if (pair->state == SP_PAIR_CONNECTING && pair->fate == SP_PAIR_LIVES && memcmp(pair->addr, p->entry->overlay, 16) == 0)
+        if (pair->state == SP_PAIR_CONNECTING && pair->fate == SP_PAIR_LIVES &&
+            memcmp(pair->addr, p->entry->overlay, 16) == 0)
             sp_dial_fail(mesh, pair, SP_PROXY_NO_PATH);
     }
 }

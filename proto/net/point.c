@@ -14,7 +14,16 @@
 #define ERROR_COST  (SP_SEC / 50)
 #define ERROR_DEPTH (20 * ERROR_COST)
 
-enum { HOPOPTS = 0, PROTO_TCP = 6, PROTO_UDP = 17, ROUTING = 43, FRAGMENT = 44, PROTO_ICMP = 58, NO_NEXT = 59, DSTOPTS = 60 };
+enum {
+    HOPOPTS = 0,
+    PROTO_TCP = 6,
+    PROTO_UDP = 17,
+    ROUTING = 43,
+    FRAGMENT = 44,
+    PROTO_ICMP = 58,
+    NO_NEXT = 59,
+    DSTOPTS = 60
+};
 enum { UNREACHABLE = 1, TOO_BIG = 2, PARAMETER = 4, ECHO = 128, ECHO_REPLY = 129, REDIRECT = 137 };
 enum { UNREACHABLE_PROHIBITED = 1, UNREACHABLE_PORT = 4, PARAMETER_NEXT = 1 };
 
@@ -127,7 +136,8 @@ static bool may_complain(const struct packet *k) {
     return k->proto != PROTO_ICMP || (k->len > 0 && k->data[0] >= 128 && k->data[0] != REDIRECT);
 }
 
-static void complain(struct sp_point *p, sp_instant now, const struct packet *k, uint8_t type, uint8_t code, uint32_t value) {
+static void complain(struct sp_point *p, sp_instant now, const struct packet *k, uint8_t type, uint8_t code,
+                     uint32_t value) {
     uint8_t word[4];
     if (!may_complain(k))
         return;
@@ -202,11 +212,12 @@ static void icmp(struct sp_point *p, sp_instant now, const struct packet *k) {
 
 static bool to_us(const struct sp_point *p, const struct packet *k) {
     static const uint8_t none[16];
-    return memcmp(k->ip + 24, p->config.addr, 16) == 0 && memcmp(k->src, p->config.addr, 16) != 0 && k->src[0] != 0xff &&
-           memcmp(k->src, none, 16) != 0;
+    return memcmp(k->ip + 24, p->config.addr, 16) == 0 && memcmp(k->src, p->config.addr, 16) != 0 &&
+           k->src[0] != 0xff && memcmp(k->src, none, 16) != 0;
 }
 
-/* Past one extension header. A fragment is taken only when it is the whole (RFC 6946); a route that still leads somewhere, not. */
+/* Past one extension header. A fragment is taken only when it is the whole (RFC 6946); a route that still leads
+ * somewhere, not. */
 static bool skip(struct packet *k) {
     struct sp_rd r = sp_rd_init(k->data, k->len);
     uint8_t next = sp_rd_u8(&r);
@@ -249,7 +260,8 @@ static void tcp(struct sp_point *p, sp_instant now, const struct packet *k, bool
     sp_tcp_input(p->tcp, now, &segment);
 }
 
-void sp_point_input(struct sp_point *p, sp_instant now, const uint8_t *packet, size_t len, const struct sp_offload *offload) {
+void sp_point_input(struct sp_point *p, sp_instant now, const uint8_t *packet, size_t len,
+                    const struct sp_offload *offload) {
     struct packet k;
     tidy(p);
     p->counts.packets_in++;
