@@ -581,7 +581,8 @@ def test_no_byte_is_lost_when_the_path_changes(net, server):
             s.shutdown(socket.SHUT_WR)
 
         def watch():
-            seen.append(tactic())
+            await_true(lambda: tactic() == "relay", "the relay", 40)
+            seen.append("relay")
             heal(d)
             await_true(lambda: tactic() == "direct", "the direct path", 40)
             seen.append("direct")
