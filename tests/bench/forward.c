@@ -57,7 +57,10 @@ int main(int argc, char **argv) {
     for (;;) {
         if (poll(p, 2, -1) < 0 && errno != EINTR)
             return 1;
-        while (pass(p[0].fd, p[1].fd) | pass(p[1].fd, p[0].fd))
-            ;
+        bool more = true;
+        while (more) {
+            more = pass(p[0].fd, p[1].fd);
+            more = pass(p[1].fd, p[0].fd) || more;
+        }
     }
 }
