@@ -20,9 +20,13 @@ uint32_t tcp_window(const struct sp_tcp *t, const struct sp_tcp_conn *c) {
 }
 
 /* What the reader takes in a round trip must fit twice: the peer sends as much again meanwhile, and a slow start doubles it. Who does
- * not read keeps a small window. The round trip is the least one, so that a queue on the way does not widen it. */
+ * not read keeps a small window. The round trip is the least one, so that a queue on the way does not widen it; but on a short way the
+ * programs at its ends take longer than the wire, and in lockstep with them nobody would ever see that the window is too small. */
+#define ROUND_LEAST (5 * SP_MS)
+
 static void widen(struct sp_tcp *t, sp_instant now, struct sp_tcp_conn *c, size_t len) {
     sp_duration round = c->rtt.least != SP_NEVER ? c->rtt.least : TCP_RTO_MIN, passed = now - c->round_at;
+    round = round < ROUND_LEAST ? ROUND_LEAST : round;
     c->round_read += len < UINT32_MAX - c->round_read ? (uint32_t)len : UINT32_MAX - c->round_read;
     if (passed < round)
         return;

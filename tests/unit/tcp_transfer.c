@@ -181,6 +181,24 @@ static void who_does_not_read_keeps_a_small_window(void **state) {
     tcp_pair_free(n);
 }
 
+/* The handshake knows of a wire alone; the bytes wait for programs as well, ten times as long. */
+static void a_short_way_between_slow_programs(void **state) {
+    (void)state;
+    struct tcp_pair *n = tcp_pair_new(15, &listener, &listener);
+    n->wire.delay = 20 * SP_US;
+    tcp_pair_connect(n);
+    while (!n->e[1].opened && tcp_pair_step(n, n->now + SP_SEC))
+        ;
+    n->wire.delay = 200 * SP_US;
+    n->e[0].to_write = 64 << 20;
+    tcp_pair_turn(n, 0);
+    while (n->e[1].read < n->e[0].to_write && tcp_pair_step(n, n->now + SP_SEC))
+        ;
+    assert_int_equal(n->e[1].read, n->e[0].to_write);
+    assert_true(n->e[1].conn->rcv_most >= 8 * TCP_RECEIVE_FIRST);
+    tcp_pair_free(n);
+}
+
 static void tiny_windows(void **state) {
     (void)state;
     for (unsigned seed = 0; seed < 6; seed++) {
@@ -281,6 +299,7 @@ int main(void) {
         cmocka_unit_test(a_long_path),
         cmocka_unit_test(a_long_path_needs_no_settings),
         cmocka_unit_test(who_does_not_read_keeps_a_small_window),
+        cmocka_unit_test(a_short_way_between_slow_programs),
         cmocka_unit_test(tiny_windows),
         cmocka_unit_test(a_path_that_carries_small_packets_only),
         cmocka_unit_test(the_size_that_a_path_carries_is_found),
