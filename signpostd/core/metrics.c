@@ -209,11 +209,13 @@ static void storage(struct sp_ctl *c) {
 
 static void host(struct sp_ctl *c) {
     const struct sp_server *s = c->s;
-    for (const struct sp_count *n = s->host_counts; n < s->host_counts + s->host_count_n; n++)
+    for (size_t i = 0; i < s->host_count_n; i++) {
+        const struct sp_count *n = &s->host_counts[i];
         if (n->label != NULL)
             sample(c, n->name, n->label, n->value, *n->count);
         else
             sp_op_u64(&c->wr, n->name, *n->count);
+    }
 }
 
 void sp_server_counts(struct sp_server *s, const struct sp_count *counts, size_t n) {

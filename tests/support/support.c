@@ -12,9 +12,10 @@ _Noreturn void sp_panic(const char *file, int line, const char *what) {
 }
 
 static void *grant(void *ctx, size_t bytes) {
-    void *p = aligned_alloc(SP_CHUNK, bytes);
-    if (p != NULL)
-        memset(p, 0, bytes);
+    void *p;
+    if (posix_memalign(&p, SP_CHUNK, bytes) != 0) /* which, unlike aligned_alloc, takes any size */
+        return NULL;
+    memset(p, 0, bytes);
     return p;
 }
 
