@@ -222,7 +222,9 @@ version() { sed -n "s/^ *version: '\(.*\)',/\1/p" "$desk/meson.build"; }
 backup_on_linux() {
     local data=$work/linux pid
     mkdir -m 700 "$data" && on_host 'cat /root/signpost.gz' | gunzip >"$data/log" || return 1
-    at_desk "$build/signpostd/linux/signpostd" --data "$data" --listen 127.0.0.2:53 >"$work/linux.log" 2>&1 &
+    # Not by at_desk: $! would be a shell around it, whose end leaves the server running.
+    nsenter --target "$guide_holder" --mount --net --wd="$desk" -- "$build/signpostd/linux/signpostd" --data "$data" --listen 127.0.0.2:53 \
+        >"$work/linux.log" 2>&1 &
     pid=$!
     eventually 30 at_desk signpostctl --data "$data" zone ds "$zone"
     at_desk signpostctl --data "$data" zone ds "$zone" >"$work/linux.ds"
